@@ -1,0 +1,1 @@
+"""The vocabulary of the API: object types, inputs, results and their errors."""

@@ -1,0 +1,1 @@
+"""The rules: what may happen to an account, and why not."""

@@ -1,0 +1,32 @@
+"""What is stored, and nothing about how it is served."""
+
+from models.api_key import ApiKey as ApiKey
+from models.app import App as App
+from models.app import Association as Association
+from models.audit_event import AuditActorType as AuditActorType
+from models.audit_event import AuditEvent as AuditEvent
+from models.audit_event import FoldedRefusal as FoldedRefusal
+from models.identity import Identity as Identity
+from models.identity import IdentityProvider as IdentityProvider
+from models.identity import LinkOrigin as LinkOrigin
+from models.identity_source import AccountAssociationMode as AccountAssociationMode
+from models.identity_source import BindingMethod as BindingMethod
+from models.identity_source import IdentitySource as IdentitySource
+from models.identity_source import MatchField as MatchField
+from models.login import BindingTicket as BindingTicket
+from models.login import PasswordAttempt as PasswordAttempt
+from models.login import Progress as Progress
+from models.login import RateCounter as RateCounter
+from models.login import SpentCode as SpentCode
+from models.login import SpentState as SpentState
+from models.server import KeyPurpose as KeyPurpose
+from models.server import Lease as Lease
+from models.server import ServerKey as ServerKey
+from models.server import WecomToken as WecomToken
+from models.session import DevicePlatform as DevicePlatform
+from models.session import LoginResolution as LoginResolution
+from models.session import RefreshToken as RefreshToken
+from models.session import Session as Session
+from models.user import Role as Role
+from models.user import User as User
+from models.user import UserStatus as UserStatus

@@ -1,0 +1,1 @@
+"""Tortoise's clients, with what they leave out."""

@@ -1,0 +1,157 @@
+"""
+The connection to the database: opening it, SQL beside the ORM, transactions.
+
+The same SQL serves both dialects: placeholders are `$1`, `$2` …, and SQLite is given
+`?1`, `?2` … instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from sqlite3 import Error as SqliteError
+from typing import Any, TypeVar
+
+from asyncpg import InterfaceError, PostgresError
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.exceptions import DBConnectionError, IntegrityError, OperationalError
+from tortoise.models import Model
+from tortoise.transactions import in_transaction
+
+from models.address import Address
+
+Row = dict[str, Any]
+M = TypeVar("M", bound=Model)
+
+APP = "models"
+CONNECTION = "default"
+
+# What says that the database, and not the statement, is at fault. A violated constraint
+# is neither: it is caught by whoever caused it.
+OUTAGES = (
+    OperationalError,
+    DBConnectionError,
+    PostgresError,
+    InterfaceError,
+    SqliteError,
+    OSError,
+    TimeoutError,
+)
+
+Taken = IntegrityError
+
+
+class DatabaseUnavailable(Exception):
+    """The database is locked, restarting or gone."""
+
+
+def configuration(address: Address) -> dict[str, Any]:
+    """What Tortoise wants to know."""
+    connection = {"engine": address.engine, "credentials": address.credentials}
+    app = {
+        "models": ["models"],
+        "migrations": "models.migrations",
+        "default_connection": CONNECTION,
+    }
+    return {"connections": {CONNECTION: connection}, "apps": {APP: app}}
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[None]:
+    """
+    The database at `url`, for everything in this process until the block ends.
+
+    Nothing is connected yet: a server starts without its database, and says so.
+    """
+    address = Address.parse(url)
+    if address.dialect == "sqlite":
+        folder = Path(address.credentials["file_path"]).parent
+        folder.mkdir(parents=True, exist_ok=True)
+    # Requests are answered in other tasks than the one that opens: hence the fallback.
+    context = await Tortoise.init(
+        config=configuration(address), _enable_global_fallback=True
+    )
+    try:
+        yield
+    finally:
+        await context.close_connections()
+        context.__exit__(None, None, None)
+
+
+def dialect() -> str:
+    """`sqlite` or `postgres`."""
+    return get_connection(CONNECTION).capabilities.dialect
+
+
+async def fetch(sql: str, *values: Any) -> list[Row]:
+    """
+    The rows that `sql` gives, by column name.
+
+    :raises DatabaseUnavailable: the database did not answer in time.
+    :raises Taken: a constraint was violated.
+    """
+    connection = get_connection(CONNECTION)
+    if connection.capabilities.dialect == "sqlite":
+        sql = _for_sqlite(sql)
+    try:
+        return await connection.execute_query_dict(sql, list(values))
+    except IntegrityError:
+        raise
+    except OUTAGES as error:
+        raise DatabaseUnavailable from error
+
+
+async def fetch_one(sql: str, *values: Any) -> Row | None:
+    """The first row that `sql` gives."""
+    rows = await fetch(sql, *values)
+    return rows[0] if rows else None
+
+
+@asynccontextmanager
+async def transaction() -> AsyncGenerator[None]:
+    """
+    All of the block's statements, or none.
+
+    Whatever must outlive a refusal (an audit event, an attempt that counts) is written
+    outside. No call to WeCom may stand in it.
+
+    :raises DatabaseUnavailable: the database did not answer in time.
+    """
+    try:
+        async with in_transaction(CONNECTION):
+            yield
+    except IntegrityError:
+        raise
+    except OUTAGES as error:
+        raise DatabaseUnavailable from error
+
+
+def columns(model: type[Model], alias: str) -> str:
+    """Every column of `model` for a SELECT, named so that `read` finds them again."""
+    names = model._meta.fields_db_projection.values()
+    return ", ".join(f'{alias}.{name} AS "{alias}.{name}"' for name in names)
+
+
+def read(model: type[M], row: Row, alias: str) -> M | None:
+    """The `model` that `columns` named; None where an outer join found none."""
+    names = _named(model, alias)
+    if row[names[0][1]] is None:
+        return None
+    return model._init_from_db(**{name: row[key] for name, key in names})
+
+
+@functools.cache
+def _named(model: type[Model], alias: str) -> list[tuple[str, str]]:
+    key = model._meta.db_pk_column
+    names = list(model._meta.fields_db_projection.values())
+    names.sort(key=lambda name: name != key)
+    return [(name, f"{alias}.{name}") for name in names]
+
+
+@functools.cache
+def _for_sqlite(sql: str) -> str:
+    return re.sub(r"\$(\d+)", r"?\1", sql)

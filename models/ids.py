@@ -1,0 +1,61 @@
+"""
+Ids: a UUIDv7 in the database, a TypeID (`src_01kb…`) outside.
+
+https://github.com/jetify-com/typeid/tree/main/spec
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from typeid import from_string, from_uuid
+from typeid.core.errors import TypeIDException
+from uuid_utils import compat
+
+SOURCE = "src"
+APP = "app"
+USER = "usr"
+IDENTITY = "idn"
+SESSION = "ses"
+API_KEY = "key"
+AUDIT_EVENT = "evt"
+
+PREFIXES = frozenset({SOURCE, APP, USER, IDENTITY, SESSION, API_KEY, AUDIT_EVENT})
+
+# "src_" and the 26 characters of a suffix: nothing longer is worth decoding.
+_LENGTH = 30
+
+
+def new() -> UUID:
+    """A UUIDv7 (RFC 9562, 5.7): ids sort by the millisecond of their creation."""
+    return compat.uuid7()
+
+
+def show(prefix: str, id: UUID) -> str:
+    """The TypeID of `id`."""
+    return str(from_uuid(cast("Any", id), prefix))
+
+
+def read(prefix: str, text: str) -> UUID | None:
+    """
+    The UUID in `text`; None where it is malformed or of another type.
+
+    An id that cannot exist is simply not found, so that nobody learns from the answer
+    which of the two it was.
+    """
+    found = parse(text)
+    return found[1] if found and found[0] == prefix else None
+
+
+def parse(text: str) -> tuple[str, UUID] | None:
+    """The prefix and the UUID in `text`; None where it is no TypeID of ours."""
+    if len(text) != _LENGTH or not text.isascii():
+        return None
+    try:
+        typeid = from_string(text)
+    except TypeIDException:
+        return None
+    return (
+        (typeid.prefix, UUID(str(typeid.uuid))) if typeid.prefix in PREFIXES else None
+    )

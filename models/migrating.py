@@ -1,0 +1,78 @@
+"""Bringing the database up to date, and telling whether it is."""
+
+from __future__ import annotations
+
+import pkgutil
+
+from tortoise.connection import get_connection
+from tortoise.migrations.executor import MigrationExecutor
+
+from models import database, migrations
+
+# A migration of this ending begins a new major version: what came before it no longer
+# runs on the database. All others only add, so a rolling upgrade migrates first.
+BREAKING = "_breaking"
+
+# Any number, the same for every Hefu: machines that migrate at once queue behind it.
+_ADVISORY_LOCK = 0x6865_6675
+
+
+async def migrate() -> list[str]:
+    """
+    Apply what is missing, all of it or nothing, and return the names of it.
+
+    Tortoise's executor takes no lock, and records a migration after its transaction: a
+    process killed in between leaves tables that the next run trips over. One
+    transaction around the whole is both: SQLite's writes are exclusive anyway,
+    PostgreSQL is asked for an advisory lock that ends with it.
+
+    :raises DatabaseUnavailable: the database did not answer in time.
+    """
+    async with database.transaction():
+        if database.dialect() == "postgres":
+            await database.fetch("SET LOCAL lock_timeout = 0")
+            await database.fetch(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        missing = await pending()
+        connection = get_connection(database.CONNECTION)
+        module = {"models": ["models"], "migrations": migrations.__name__}
+        executor = MigrationExecutor(connection, {database.APP: module})
+        # Before the executor asks what it holds: in PostgreSQL an error, even one that
+        # is caught, ends the transaction.
+        await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
+        await executor.migrate()
+    return missing
+
+
+async def pending() -> list[str]:
+    """The migrations that this version knows and the database lacks, in order."""
+    applied = await _applied()
+    return [name for name in _known() if name not in applied]
+
+
+async def serves_this_version() -> bool:
+    """Whether this version runs on the database as it is now."""
+    applied = await _applied()
+    unknown = applied.difference(_known())
+    missing = set(_known()) - applied
+    return not missing and not any(name.endswith(BREAKING) for name in unknown)
+
+
+def _known() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(migrations.__path__))
+
+
+async def _applied() -> set[str]:
+    if not await _recorded():
+        return set()
+    rows = await database.fetch("SELECT name FROM tortoise_migrations")
+    return {row["name"] for row in rows}
+
+
+async def _recorded() -> bool:
+    """Whether anything was ever recorded: asking a missing table is an error."""
+    catalogue = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE name = $1",
+        "postgres": "SELECT to_regclass($1)::text AS name",
+    }
+    row = await database.fetch_one(catalogue[database.dialect()], "tortoise_migrations")
+    return row is not None and row["name"] is not None

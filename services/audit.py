@@ -1,0 +1,139 @@
+"""
+What happened, for whoever must find out later.
+
+An event that tells of a change is written in the change's own transaction; one that
+tells of a refusal is written outside of any, or it would be lost with what it tells of.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from models import AuditActorType, AuditEvent, FoldedRefusal, database, digests, ids
+from services.callers import Caller
+from services.clock import Clock
+
+# Equal refusals of one address share an event for so long.
+FOLDING = timedelta(minutes=1)
+
+_FOLD = """
+INSERT INTO folded_refusals (digest, event_id, started_at) VALUES ($1, $2, $3)
+ON CONFLICT (digest) DO UPDATE SET
+    event_id = CASE WHEN folded_refusals.started_at <= $4
+        THEN excluded.event_id ELSE folded_refusals.event_id END,
+    started_at = CASE WHEN folded_refusals.started_at <= $4
+        THEN excluded.started_at ELSE folded_refusals.started_at END
+RETURNING event_id
+"""
+
+_COUNT = "UPDATE audit_events SET count = count + 1 WHERE id = $1 RETURNING request_id"
+
+
+class Audit:
+    """The log of who did what, and of every login's outcome."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+
+    async def record(
+        self,
+        caller: Caller,
+        action: str,
+        *,
+        subject: str | None = None,
+        app_id: uuid.UUID | None = None,
+        identity_source_id: uuid.UUID | None = None,
+        failure: str | None = None,
+        wecom_error_code: int | None = None,
+        rule: str | None = None,
+        changed: Sequence[str] = (),
+        corp_id: str | None = None,
+        wecom_user_id: str | None = None,
+        by_system: bool = False,
+    ) -> AuditEvent:
+        """
+        Write one event.
+
+        :param subject: the TypeID of what was changed or logged in.
+        :param changed: names of fields in camelCase, never their values.
+        :param by_system: nobody asked for it: a rule or the passing of time did.
+        """
+        event = AuditEvent(
+            id=ids.new(),
+            occurred_at=self._clock(),
+            action=action,
+            actor_type=AuditActorType.SYSTEM if by_system else caller.actor_type,
+            actor_id=None if by_system else caller.actor_id,
+            actor_name=None if by_system else caller.actor_name,
+            subject_id=subject,
+            app_id=app_id,
+            identity_source_id=identity_source_id,
+            failure=failure,
+            wecom_error_code=wecom_error_code,
+            rule=rule,
+            changed_fields=",".join(changed),
+            corp_id=corp_id,
+            wecom_user_id=wecom_user_id,
+            ip_address=caller.origin.ip_address,
+            request_id=caller.origin.request_id,
+        )
+        await event.save(force_create=True)
+        return event
+
+    async def fold(
+        self,
+        caller: Caller,
+        action: str,
+        *,
+        failure: str,
+        rule: str | None,
+        app_id: uuid.UUID | None = None,
+        identity_source_id: uuid.UUID | None = None,
+    ) -> str:
+        """
+        Write a refusal that costs its caller nothing, at most once a minute.
+
+        Somebody who sends ten thousand bad requests must not fill the disk with them:
+        equal ones of one address within a minute share an event with a count.
+
+        :returns: the request id of the event that tells of it.
+        """
+        now = self._clock()
+        origin = caller.origin
+        equal = (action, failure, rule, app_id, identity_source_id, origin.ip_address)
+        digest = digests.of(*map(str, equal))
+        mine = ids.new()
+        async with database.transaction():
+            row = await database.fetch_one(_FOLD, digest, mine, now, now - FOLDING)
+            if row and str(row["event_id"]) != str(mine):
+                counted = await database.fetch_one(_COUNT, str(row["event_id"]))
+                if counted:
+                    return str(counted["request_id"])
+            await AuditEvent(
+                id=mine,
+                occurred_at=now,
+                action=action,
+                actor_type=caller.actor_type,
+                actor_id=caller.actor_id,
+                actor_name=caller.actor_name,
+                app_id=app_id,
+                identity_source_id=identity_source_id,
+                failure=failure,
+                rule=rule,
+                ip_address=origin.ip_address,
+                request_id=origin.request_id,
+            ).save(force_create=True)
+        return origin.request_id
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        """Delete at most `limit` of the events that happened before `before`."""
+        rows = await database.fetch(
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events "
+            "WHERE occurred_at < $1 ORDER BY occurred_at LIMIT $2) RETURNING id",
+            before,
+            limit,
+        )
+        await FoldedRefusal.filter(started_at__lt=self._clock() - FOLDING).delete()
+        return len(rows)

@@ -1,0 +1,201 @@
+"""One request to WeCom and its answer, bounded, and never repeated here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Generic, TypeVar
+from urllib.parse import urlencode
+
+import httpx
+
+from wecom import answers, silence
+from wecom.errors import (
+    BadAnswer,
+    ConnectionLost,
+    TimedOut,
+    Unavailable,
+    UnexpectedStatus,
+    Unreachable,
+    WecomError,
+    refusal,
+)
+
+T = TypeVar("T")
+U = TypeVar("U", bound=Unavailable)
+
+MAX_ANSWER = 256 * 1024
+
+CONNECT_SHARE = 0.8
+"""
+Of the time for a call. Shorter than the whole, so that connecting times out by itself:
+it is then certain that nothing was sent, and the person may send the same code again.
+"""
+
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+
+Observer = Callable[[str, str, float], None]
+"""Told the call, its outcome and its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint(Generic[T]):
+    """
+    `call` is its name in metrics and errors, `read` makes sense of its answer.
+
+    `repeats` tells after which failures the same may be asked again, and how often.
+    """
+
+    call: str
+    path: str
+    read: Callable[[answers.Fields], T]
+    repeats: Mapping[type[WecomError], int]
+    carries_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[T]):
+    """
+    `secrets` stand in the request and must not come back in an error.
+
+    `code_seen`: whether WeCom may have seen the login code before this question.
+    """
+
+    endpoint: Endpoint[T]
+    params: Mapping[str, str] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+    code_seen: bool
+    json: Mapping[str, str] | None = field(default=None, repr=False)
+    timeout: float | None = None
+
+
+class Exchange:
+    def __init__(
+        self,
+        *,
+        http: httpx.AsyncClient,
+        base_url: str,
+        timeout: float,
+        observe: Observer | None,
+    ) -> None:
+        self._http = http
+        self._base_url = base_url
+        self._timeout = timeout
+        self._observe = observe or _unobserved
+
+    async def ask(self, question: Question[T]) -> T:
+        """
+        Raises:
+            WecomError: with nothing of the request in it, nor in what it follows.
+
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        outcome = "cancelled"
+        try:
+            answer = await self._answer(question)
+            outcome = "ok"
+        except WecomError as error:
+            outcome = error.outcome
+            raise
+        finally:
+            self._observe(question.endpoint.call, outcome, loop.time() - begun)
+        return answer
+
+    async def _answer(self, question: Question[T]) -> T:
+        received = await self._received(question)
+        if isinstance(received, WecomError):
+            raise received
+        try:
+            return _understood(received, question)
+        except answers.Malformed as malformed:
+            part = str(malformed)
+        raise _error(BadAnswer, question, part)
+
+    async def _received(self, question: Question[T]) -> bytes | Unavailable:
+        """Returns errors: raised where httpx's is handled, they would drag it along."""
+        try:
+            async with asyncio.timeout(question.timeout or self._timeout):
+                with silence.silenced():
+                    return await self._body(question)
+        except (httpx.ConnectTimeout, httpx.PoolTimeout):
+            return _error(TimedOut, question, "no connection in time", sent=False)
+        except (httpx.ConnectError, httpx.UnsupportedProtocol):
+            return _error(Unreachable, question, "no connection", sent=False)
+        except (httpx.TimeoutException, TimeoutError):
+            return _error(TimedOut, question, "no answer in time")
+        except httpx.RemoteProtocolError:
+            return _error(BadAnswer, question, "not HTTP")
+        except httpx.HTTPError:
+            return _error(ConnectionLost, question, "the connection broke")
+
+    async def _body(self, question: Question[T]) -> bytes:
+        response = await self._http.send(
+            self._request(question), stream=True, auth=None, follow_redirects=False
+        )
+        try:
+            if response.status_code != HTTPStatus.OK:
+                status = f"HTTP {response.status_code}"
+                raise _error(UnexpectedStatus, question, status)
+            # It was asked for plain, and 256 KiB of gzip are 256 MiB of something else.
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise _error(BadAnswer, question, "compressed")
+            body = b""
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    raise _error(BadAnswer, question, "too long")
+        finally:
+            await response.aclose()
+        return body
+
+    def _request(self, question: Question[T]) -> httpx.Request:
+        timeout = question.timeout or self._timeout
+        connect = timeout * CONNECT_SHARE
+        # A code is whatever somebody typed: half a surrogate pair must not crash.
+        query = urlencode(question.params, errors="replace")
+        return httpx.Request(
+            "GET" if question.json is None else "POST",
+            f"{self._base_url}{question.endpoint.path}?{query}",
+            headers=HEADERS,
+            json=question.json,
+            extensions={
+                "timeout": httpx.Timeout(
+                    timeout, connect=connect, pool=connect
+                ).as_dict()
+            },
+        )
+
+
+def _understood(body: bytes, question: Question[T]) -> T:
+    answer = answers.fields(body)
+    errcode = answers.errcode(answer)
+    if errcode == 0:
+        return question.endpoint.read(answer)
+    raise refusal(
+        errcode,
+        answer.get("errmsg"),
+        call=question.endpoint.call,
+        code_seen=_code_seen(question),
+        secrets=question.secrets,
+    )
+
+
+def _error(
+    kind: type[U], question: Question[T], message: str, *, sent: bool = True
+) -> U:
+    return kind(
+        message,
+        call=question.endpoint.call,
+        code_seen=_code_seen(question, sent=sent),
+    )
+
+
+def _code_seen(question: Question[T], *, sent: bool = True) -> bool:
+    return question.code_seen or (question.endpoint.carries_code and sent)
+
+
+def _unobserved(call: str, outcome: str, seconds: float) -> None:
+    pass

@@ -1,0 +1,192 @@
+"""Documents, ready to run: bounded, parsed and validated once, then remembered."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    ValuesOfCorrectTypeRule,
+    parse,
+    specified_rules,
+    validate,
+)
+from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
+from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
+
+from hefu import bounds, costs
+from hefu.bounds import Bounds, TooMuch
+from hefu.coercion import MOST_ERRORS, MaskedValuesRule
+from services.errors import BadRequest
+
+RULES = (
+    *(
+        MaskedValuesRule if rule is ValuesOfCorrectTypeRule else rule
+        for rule in specified_rules
+    ),
+    MaybeNullValidationRule,
+    OneOfInputValidationRule,
+)
+# A syntax tree takes some hundred times the memory of its source.
+TREE_BYTES = 100
+# "Expected Name, found String 'hunter2'": the kind of what was found is enough.
+_TOKEN = re.compile(r"\b(String|BlockString|Name|Int|Float) ['\"].*['\"]", re.DOTALL)
+
+
+class Invalid(Exception):
+    """The document does not parse or does not validate."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(f"{len(errors)} errors")
+        self.errors = errors
+
+
+class UnknownOperation(BadRequest):
+    """The request does not say which of the document's operations it means."""
+
+
+class Document:
+    """One valid document and the operations in it."""
+
+    def __init__(
+        self, schema: GraphQLSchema, tree: DocumentNode, limits: Bounds
+    ) -> None:
+        self.tree = tree
+        self._schema = schema
+        self._limits = limits
+        self._operations: dict[str | None, OperationDefinitionNode] = {}
+        self._fragments: dict[str, FragmentDefinitionNode] = {}
+        for definition in tree.definitions:
+            if isinstance(definition, OperationDefinitionNode):
+                name = definition.name.value if definition.name else None
+                self._operations[name] = definition
+            if isinstance(definition, FragmentDefinitionNode):
+                self._fragments[definition.name.value] = definition
+        # A login is the same price for everybody: only documents that could go past
+        # the bound are priced again with each request's variables.
+        self._priced = {
+            name: costs.worst(schema, operation, self._fragments) > limits.cost
+            for name, operation in self._operations.items()
+        }
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        if name:
+            found = self._operations.get(name)
+            if found is None:
+                raise UnknownOperation("The document has no operation of that name")
+            return found
+        if len(self._operations) != 1:
+            raise UnknownOperation("Several operations: operationName must name one")
+        return next(iter(self._operations.values()))
+
+    def is_query(self, operation: OperationDefinitionNode) -> bool:
+        return operation.operation is OperationType.QUERY
+
+    def hold_cost(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> None:
+        """Raises TooMuch where the operation could load more than is allowed."""
+        name = operation.name.value if operation.name else None
+        if not self._priced[name]:
+            return
+        cost = costs.of(self._schema, operation, self._fragments, variables)
+        if cost > self._limits.cost:
+            raise TooMuch(
+                f"The query could load {cost} objects, past the bound of"
+                f" {self._limits.cost}: ask for smaller pages or fewer nested lists"
+            )
+
+
+class Documents:
+    """Prepares documents; keeps those that were valid, the latest used longest."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        *,
+        cache_size: int = 512,
+        cache_bytes: int = 64 * 1024 * 1024,
+        limits: Bounds | None = None,
+    ) -> None:
+        self._schema = schema
+        self._limits = limits or Bounds()
+        self._cache_size = cache_size
+        self._cache_bytes = cache_bytes
+        self._cache: OrderedDict[tuple[str, bool], Document] = OrderedDict()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def prepare(self, query: str, *, introspection: bool) -> Document:
+        """Raises TooMuch or Invalid; neither leaves anything behind."""
+        # What an administrator may ask is not what a phone may ask.
+        key = (query, introspection)
+        known = self._cache.get(key)
+        if known is not None:
+            self._cache.move_to_end(key)
+            return known
+        document = Document(
+            self._schema, self._valid(query, introspection=introspection), self._limits
+        )
+        self._remember(key, document)
+        return document
+
+    def _valid(self, query: str, *, introspection: bool) -> DocumentNode:
+        tree = self._parse(query)
+        bounds.check(tree, self._limits)
+        rules = RULES if introspection else (*RULES, NoSchemaIntrospectionCustomRule)
+        errors = validate(
+            self._schema,
+            tree,
+            rules,
+            max_errors=MOST_ERRORS - 1,  # One more says that there were more.
+            hide_suggestions=not introspection,
+        )
+        if errors:
+            raise Invalid(errors)
+        return tree
+
+    def _parse(self, query: str) -> DocumentNode:
+        most = self._limits
+        if len(query.encode(errors="surrogatepass")) > most.source_bytes:
+            raise TooMuch(
+                f"The document is past a bound: at most {most.source_bytes} bytes"
+            )
+        try:
+            return parse(
+                query,
+                max_lexical_tokens=most.tokens,
+                max_comments=most.comments,
+            )
+        except GraphQLSyntaxError as error:
+            message = error.message.removeprefix("Syntax Error: ")
+            if message.endswith("Parsing aborted."):
+                raise TooMuch(message) from None
+            raise Invalid([_without_token(error)]) from None
+
+    def _remember(self, key: tuple[str, bool], document: Document) -> None:
+        self._cache[key] = document
+        self._bytes += _weight(key)
+        while len(self._cache) > self._cache_size or self._bytes > self._cache_bytes:
+            oldest, _ = self._cache.popitem(last=False)
+            self._bytes -= _weight(oldest)
+
+
+def _without_token(error: GraphQLSyntaxError) -> GraphQLError:
+    message = _TOKEN.sub(r"\1", error.message)
+    return GraphQLError(message, source=error.source, positions=error.positions)
+
+
+def _weight(key: tuple[str, bool]) -> int:
+    return len(key[0]) * TREE_BYTES

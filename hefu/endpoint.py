@@ -1,0 +1,192 @@
+"""`/graphql`: GraphQL over HTTP, from the request's bytes to the answer's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+from inspect import isawaitable
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import orjson
+import strawberry
+from graphql import ExecutionResult, Executor, GraphQLSchema, OperationDefinitionNode
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from strawberry.execution import optimized_is_awaitable
+
+from hefu import coercion, negotiation, parameters
+from hefu.documents import Document, Documents, Invalid
+from hefu.errors import Answers, Entry
+from hefu.parameters import Parameters, Refused
+from services.errors import RequestRejected, Unavailable
+
+METHODS = "GET, POST"
+STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "UNAVAILABLE": 503}
+
+
+class Caller(Protocol):
+    @property
+    def may_introspect(self) -> bool: ...
+
+
+class Context(Protocol):
+    @property
+    def caller(self) -> Caller: ...
+
+
+C = TypeVar("C", bound=Context)
+
+
+class GraphQLEndpoint(Generic[C]):
+    """
+    A schema, served.
+
+    Strawberry's own `execute` parses and validates each request anew and runs its
+    extensions around it; here documents are remembered and its executor is run
+    directly, so its resolvers and exception handlers work as they do there.
+    """
+
+    def __init__(
+        self,
+        schema: strawberry.Schema,
+        *,
+        open_context: Callable[[Request], Awaitable[C]],
+        graphiql: bool,
+        page: Callable[[Request], Awaitable[Response]] | None = None,
+        outages: tuple[type[BaseException], ...] = (),
+        documents: Documents | None = None,
+    ) -> None:
+        self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
+        self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
+        self._open_context = open_context
+        self._graphiql = graphiql
+        self._page = page if graphiql else None
+        self._outages = outages
+        self._answers = Answers(outages)
+        self.documents = documents or Documents(self._schema)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except ClientDisconnect:
+            return
+        response.headers["Cache-Control"] = "no-store"
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        if request.method not in {"GET", "POST"}:
+            return self._refuse(
+                Refused(405, "The method must be GET or POST", {"Allow": METHODS})
+            )
+        accept = ",".join(request.headers.getlist("accept"))
+        if self._page and request.method == "GET" and negotiation.wants_page(accept):
+            return await self._page(request)
+        media = negotiation.answer_type(accept)
+        if media is None:
+            kinds = f"{negotiation.GRAPHQL} or {negotiation.JSON}"
+            return self._refuse(Refused(406, f"Answers are {kinds}"))
+        try:
+            return await self._answer(request, media)
+        except Refused as refused:
+            return self._refuse(refused, media)
+        except RequestRejected as rejection:
+            return self._reject(rejection, media)
+        except self._outages:
+            return self._reject(Unavailable(), media)
+
+    async def _answer(self, request: Request, media: str) -> Response:
+        asked = await parameters.read(request)
+        context = await self._open_context(request)
+        introspection = self._graphiql or context.caller.may_introspect
+        try:
+            document = self.documents.prepare(asked.query, introspection=introspection)
+        except Invalid as invalid:
+            return self._never_began(self._answers.of_request(invalid.errors), media)
+        operation = document.operation(asked.operation_name)
+        if request.method == "GET" and not document.is_query(operation):
+            raise Refused(405, "GET is for queries: send it by POST", {"Allow": "POST"})
+        executor = self._build(document, operation, asked, context, introspection)
+        if isinstance(executor, list):
+            return self._never_began(executor, media)
+        document.hold_cost(operation, executor.variable_values.coerced)
+        return await self._run(executor, request.state.request_id, media)
+
+    def _build(
+        self,
+        document: Document,
+        operation: OperationDefinitionNode,
+        asked: Parameters,
+        context: C,
+        introspection: bool,
+    ) -> Executor[Any] | list[Entry]:
+        executor = self._executor.build(
+            self._schema,
+            document.tree,
+            context_value=context,
+            raw_variable_values=asked.variables,
+            operation_name=asked.operation_name or None,
+            max_coercion_errors=1,  # They are told again, without the values.
+            is_awaitable=cast("Any", optimized_is_awaitable),
+            hide_suggestions=not introspection,
+        )
+        if not isinstance(executor, list):
+            return executor
+        refusals = coercion.refusals(
+            self._schema,
+            operation,
+            asked.variables,
+            hide_suggestions=not introspection,
+        )
+        return self._answers.of_request(refusals)
+
+    async def _run(
+        self, executor: Executor[Any], request_id: str, media: str
+    ) -> Response:
+        running = executor.execute_operation()
+        # No @defer and no @stream: the schema has neither directive.
+        result = cast(
+            "ExecutionResult", await running if isawaitable(running) else running
+        )
+        if not result.errors:
+            return _encoded({"data": result.data}, 200, media)
+        answer = {
+            "data": result.data,
+            "errors": self._answers.of_execution(result.errors, request_id),
+        }
+        status = self._answers.status(result.errors)
+        return _encoded(answer, status, media, _challenge(status))
+
+    def _never_began(self, errors: Iterable[Entry], media: str) -> Response:
+        """As the specification has it: application/json hides it behind a 200."""
+        status = 400 if media == negotiation.GRAPHQL else 200
+        return _encoded({"errors": list(errors)}, status, media)
+
+    def _reject(self, rejection: RequestRejected, media: str) -> Response:
+        status = STATUSES.get(rejection.code, 400)
+        answer = {"errors": [self._answers.of_rejection(rejection)]}
+        return _encoded(answer, status, media, _challenge(status))
+
+    def _refuse(self, refused: Refused, media: str = negotiation.JSON) -> Response:
+        entry = {"message": str(refused), "extensions": {"code": "BAD_REQUEST"}}
+        return _encoded({"errors": [entry]}, refused.status, media, refused.headers)
+
+
+def _challenge(status: int) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+
+
+def _encoded(
+    answer: dict[str, Any],
+    status: int,
+    media: str,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    try:
+        body = orjson.dumps(answer)
+    except orjson.JSONEncodeError:
+        # Integers past 64 bits, and lone surrogates, which this writes as escapes.
+        body = json.dumps(answer, separators=(",", ":")).encode()
+    return Response(body, status, headers, f"{media}; charset=utf-8")

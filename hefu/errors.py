@@ -1,0 +1,118 @@
+"""
+What an answer says of what went wrong, and what only the log says.
+
+A domain error speaks for itself. Everything else is a bug or an accident whose text may
+hold a statement's values: callers get a request id, the log the type and the frames.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from graphql import GraphQLError
+
+from hefu import logs
+from hefu.coercion import MOST_ERRORS
+from services.errors import BadRequest, RequestRejected, Unauthenticated, Unavailable
+from services.errors import UnauthenticatedReason as Reason
+
+logger = logging.getLogger(__name__)
+
+Entry = dict[str, Any]
+
+# These say that the credential itself is no good; the others that none was needed yet.
+REFUSES_THE_CREDENTIAL = frozenset({Reason.INVALID, Reason.REVOKED})
+
+
+class Answers:
+    """Turns errors into entries of an answer's `errors`, never more than ten."""
+
+    def __init__(self, outages: tuple[type[BaseException], ...] = ()) -> None:
+        self._outages = outages
+
+    def of_request(self, errors: Iterable[GraphQLError]) -> list[Entry]:
+        """Of a document or variables that would not do: all are the caller's."""
+        return [
+            _entry(error, {"code": BadRequest.code}) for error in _first_ten(errors)
+        ]
+
+    def of_execution(
+        self, errors: Iterable[GraphQLError], request_id: str
+    ) -> list[Entry]:
+        return [self._executed(error, request_id) for error in _first_ten(errors)]
+
+    def of_rejection(self, rejection: RequestRejected) -> Entry:
+        return {"message": str(rejection), "extensions": extensions(rejection)}
+
+    def status(self, errors: Iterable[GraphQLError]) -> int:
+        """The HTTP status of an operation that ran, with these errors."""
+        causes = [self._cause(error) for error in errors]
+        if any(isinstance(cause, Unavailable) for cause in causes):
+            return 503
+        if any(refuses_credential(cause) for cause in causes):
+            return 401
+        return 200
+
+    def _executed(self, error: GraphQLError, request_id: str) -> Entry:
+        cause = self._cause(error)
+        if isinstance(cause, RequestRejected):
+            return _entry(error, extensions(cause), str(cause))
+        if _is_about_an_argument(error):
+            # "Argument 'x' has invalid value: …" goes on with the value.
+            message = error.message.partition(":")[0]
+            return _entry(error, {"code": BadRequest.code}, message)
+        log_bug(error.original_error or error, request_id, path=error.path)
+        return _entry(error, internal(request_id), "Internal error")
+
+    def _cause(self, error: GraphQLError) -> BaseException | None:
+        cause = error.original_error
+        return Unavailable() if isinstance(cause, self._outages) else cause
+
+
+def extensions(rejection: RequestRejected) -> dict[str, Any]:
+    described: dict[str, Any] = {"code": rejection.code}
+    if isinstance(rejection, Unauthenticated):
+        described["reason"] = str(rejection.reason)
+    return described
+
+
+def internal(request_id: str) -> dict[str, Any]:
+    return {"code": "INTERNAL", "requestId": request_id}
+
+
+def refuses_credential(cause: BaseException | None) -> bool:
+    return isinstance(cause, Unauthenticated) and cause.reason in REFUSES_THE_CREDENTIAL
+
+
+def log_bug(
+    error: BaseException, request_id: str, path: Sequence[str | int] | None = None
+) -> None:
+    """Type and frames, not `str(error)`: a unique violation's text is the row."""
+    field = ".".join(str(step) for step in path or ())
+    logger.error(
+        "Unexpected error",
+        extra={"requestId": request_id, "field": field} | logs.described(error),
+    )
+
+
+def _first_ten(errors: Iterable[GraphQLError]) -> list[GraphQLError]:
+    return list(errors)[:MOST_ERRORS]
+
+
+def _is_about_an_argument(error: GraphQLError) -> bool:
+    return error.original_error is None and error.message.startswith("Argument '")
+
+
+def _entry(
+    error: GraphQLError, described: dict[str, Any], message: str | None = None
+) -> Entry:
+    entry: Entry = {"message": message or error.message, "extensions": described}
+    if error.locations:
+        entry["locations"] = [
+            {"line": each.line, "column": each.column} for each in error.locations[:1]
+        ]
+    if error.path:
+        entry["path"] = list(error.path)
+    return entry

@@ -11,7 +11,15 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from models import AuditActorType, AuditEvent, FoldedRefusal, database, digests, ids
+from models import (
+    AuditActorType,
+    AuditEvent,
+    FoldedRefusal,
+    User,
+    database,
+    digests,
+    ids,
+)
 from services.callers import Caller
 from services.clock import Clock
 
@@ -51,6 +59,7 @@ class Audit:
         changed: Sequence[str] = (),
         corp_id: str | None = None,
         wecom_user_id: str | None = None,
+        by: User | None = None,
         by_system: bool = False,
     ) -> AuditEvent:
         """
@@ -58,15 +67,17 @@ class Audit:
 
         :param subject: the TypeID of what was changed or logged in.
         :param changed: names of fields in camelCase, never their values.
+        :param by: whoever the request turned out to be from: who has just logged in.
         :param by_system: nobody asked for it: a rule or the passing of time did.
         """
+        actor = Caller(caller.origin, user=by) if by else caller
         event = AuditEvent(
             id=ids.new(),
             occurred_at=self._clock(),
             action=action,
-            actor_type=AuditActorType.SYSTEM if by_system else caller.actor_type,
-            actor_id=None if by_system else caller.actor_id,
-            actor_name=None if by_system else caller.actor_name,
+            actor_type=AuditActorType.SYSTEM if by_system else actor.actor_type,
+            actor_id=None if by_system else actor.actor_id,
+            actor_name=None if by_system else actor.actor_name,
             subject_id=subject,
             app_id=app_id,
             identity_source_id=identity_source_id,

@@ -1,0 +1,250 @@
+"""
+Settings, read once from the environment and handed down as values.
+
+Every name may come from a file instead: `HEFU_SECRET_KEYS_FILE=/run/secrets/keys`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Self, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from models.address import Address, BadAddress
+from services.settings import Policy, Rate
+from services.vault import UnreadableKey, Vault
+
+T = TypeVar("T")
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+PERIODS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
+LONGEST_WECOM_TIMEOUT = 8.0
+HIGHEST_PORT = 65535
+
+_RATE = re.compile(r"([0-9]{1,9})/([a-z]+)")
+
+
+class BadSettings(ValueError):
+    """Settings that are unsafe or cannot be read: a sentence for each, by name."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator decided."""
+
+    database_url: str = field(repr=False)
+    secret_keys: tuple[str, ...] = field(repr=False)
+    public_url: str
+    wecom_url: str
+    wecom_timeout: float
+    policy: Policy
+    allowed_origins: tuple[str, ...]
+    graphiql: bool
+    trusted_proxies: tuple[Network, ...]
+    log_level: str
+    metrics_listen: tuple[str, int] | None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """
+        Read the settings, all of them, before complaining about any.
+
+        :raises BadSettings: naming each one that is unsafe or cannot be read.
+        """
+        reader = _Reader(environ)
+        read = reader.read
+        public_url = read("HEFU_PUBLIC_URL", "http://localhost:8000", _public_url)
+        policy = Policy(
+            issuer=public_url,
+            member_recheck=read("HEFU_MEMBER_RECHECK_HOURS", "24", _hours),
+            audit_kept=read("HEFU_AUDIT_DAYS", "400", _days),
+            rate_per_address=read("HEFU_RATE_LIMIT_ADDRESS", "600/min", _rate),
+            rate_per_source=read("HEFU_RATE_LIMIT_SOURCE", "3000/min", _rate),
+        )
+        settings = cls(
+            database_url=read("HEFU_DATABASE_URL", "sqlite://var/hefu.db", _database),
+            secret_keys=read("HEFU_SECRET_KEYS", "", _secret_keys),
+            public_url=public_url,
+            wecom_url=read("HEFU_WECOM_URL", "https://qyapi.weixin.qq.com", _wecom_url),
+            wecom_timeout=read("HEFU_WECOM_TIMEOUT", "5", _wecom_timeout),
+            policy=policy,
+            allowed_origins=read("HEFU_ALLOWED_ORIGINS", "", _origins),
+            graphiql=read("HEFU_GRAPHIQL", "off", _switch),
+            trusted_proxies=read("HEFU_TRUSTED_PROXIES", "", _networks),
+            log_level=read("HEFU_LOG_LEVEL", "info", _log_level),
+            metrics_listen=read("HEFU_METRICS_LISTEN", "off", _listen),
+        )
+        if reader.problems:
+            raise BadSettings(reader.problems)
+        return settings
+
+
+class _Reader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def read(self, name: str, default: str, parse: Callable[[str], T]) -> T:
+        try:
+            return parse(self._text(name, default))
+        except ValueError as error:
+            self.problems.append(f"{name}: {error}")
+            return _some_value(parse, default)
+
+    def _text(self, name: str, default: str) -> str:
+        path = self._environ.get(f"{name}_FILE")
+        if path is None:
+            return self._environ.get(name, default).strip() or default
+        if name in self._environ:
+            raise ValueError(f"is set, and {name}_FILE too: one of them must go")
+        try:
+            return Path(path).read_text(encoding="utf-8").strip() or default
+        except (OSError, UnicodeDecodeError):
+            raise ValueError("the file it is to come from cannot be read") from None
+
+
+def _some_value(parse: Callable[[str], T], default: str) -> T:
+    """Some value of the right type: it is never used, since a problem was noted."""
+    if parse is _secret_keys:
+        return ()  # type: ignore[return-value]
+    return parse(default)
+
+
+def _database(text: str) -> str:
+    try:
+        Address.parse(text)
+    except BadAddress as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def _secret_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(",") if key.strip())
+    if not keys:
+        raise ValueError(
+            "is not set. It encrypts secrets in the database. Make a key with "
+            "`openssl rand -base64 32` and keep a copy where the backups are not"
+        )
+    try:
+        Vault(keys)
+    except UnreadableKey as error:
+        raise ValueError(str(error)) from None
+    return keys
+
+
+def _url(text: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ValueError("is not an http(s) URL")
+    if url.username or url.password or "@" in url.netloc:
+        raise ValueError("must not hold a user or a password")
+    if url.query or url.fragment or "?" in text or "#" in text:
+        raise ValueError("must not hold a query or a fragment")
+    return url
+
+
+def _public_url(text: str) -> str:
+    url = _url(text)
+    if url.scheme != "https" and url.hostname not in LOOPBACK:
+        raise ValueError("must be https: tokens are sent there (http on loopback only)")
+    return text.rstrip("/")
+
+
+def _wecom_url(text: str) -> str:
+    url = _url(text)
+    if url.scheme != "https" and url.hostname not in LOOPBACK:
+        raise ValueError(
+            "must be https: secrets are sent there (http on loopback only)"
+        )
+    return text.rstrip("/")
+
+
+def _wecom_timeout(text: str) -> float:
+    seconds = _number(text)
+    if not 0 < seconds <= LONGEST_WECOM_TIMEOUT:
+        raise ValueError("is not a number of seconds above 0 and up to 8")
+    return seconds
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise ValueError("is not a number") from None
+    if not 0 <= number < 1e6:  # noqa: PLR2004  NaN and infinity fail it as well.
+        raise ValueError("is not a number from 0 to 999999")
+    return number
+
+
+def _hours(text: str) -> timedelta:
+    return timedelta(hours=_number(text))
+
+
+def _days(text: str) -> timedelta | None:
+    days = _number(text)
+    return timedelta(days=days) if days else None
+
+
+def _rate(text: str) -> Rate:
+    if text == "off":
+        return Rate(None, 60)
+    match = _RATE.fullmatch(text)
+    if not match or match[2] not in PERIODS or int(match[1]) == 0:
+        raise ValueError("is neither like 600/min (s, min, h) nor off")
+    return Rate(int(match[1]), PERIODS[match[2]])
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        url = _url(origin)
+        if url.path or origin != f"{url.scheme}://{url.netloc}":
+            raise ValueError("holds something that is no origin like https://host:port")
+    return origins
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in {"on", "true", "1", "yes"}:
+        return True
+    if text.lower() in {"off", "false", "0", "no"}:
+        return False
+    raise ValueError("is neither on nor off")
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tuple(ipaddress.ip_network(part) for part in parts)
+    except ValueError:
+        raise ValueError("holds something that is no address or network") from None
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"is none of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+def _listen(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+        raise ValueError("is neither like 127.0.0.1:9464 nor off")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,164 @@
+"""
+Access tokens: JWTs by RFC 9068, signed with ES256.
+
+What a verifier must not be talked into is refused before any library sees it: other
+algorithms (RFC 8725, 3.1), keys that the token brings along (`jwk`, `jku`, `x5u`,
+`x5c`), critical extensions, a name that stands twice and means two things.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+
+from models import Session, ids
+from services.clock import Clock
+from services.errors import Unauthenticated, UnauthenticatedReason
+from services.keys import Keys
+
+ALGORITHM = "ES256"
+TYPE = "at+jwt"
+
+# Of other machines' clocks; our own expiry is taken as it stands.
+LEEWAY = timedelta(seconds=10)
+
+# Ours have about 600 characters.
+LONGEST = 2048
+
+_HEADER = {"typ", "alg", "kid"}
+_TEXTS = ("iss", "sub", "aud", "client_id", "jti", "sid")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    """What a token that verifies says."""
+
+    session_id: str
+    app_id: str
+    expired: bool
+
+
+class AccessTokens:
+    """Signs them and verifies them."""
+
+    def __init__(self, *, keys: Keys, clock: Clock, issuer: str) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._issuer = issuer
+
+    async def sign(self, session: Session, *, lifetime: timedelta) -> tuple[str, int]:
+        """
+        A token for `session`, and the seconds that it lasts.
+
+        It never outlives the session, so that whoever verifies it elsewhere cannot
+        take it for longer than the session can possibly live.
+        """
+        key = await self._keys.signing()
+        now = self._clock()
+        expires_at = min(now + lifetime, session.expires_at)
+        app_id = ids.show(ids.APP, session.app_id)
+        issued, expires = int(now.timestamp()), int(expires_at.timestamp())
+        claims = {
+            "iss": self._issuer,
+            "sub": ids.show(ids.USER, session.user_id),
+            "aud": app_id,
+            "client_id": app_id,
+            "iat": issued,
+            "exp": expires,
+            "jti": secrets.token_urlsafe(16),
+            "sid": ids.show(ids.SESSION, session.id),
+        }
+        header = {"typ": TYPE, "alg": ALGORITHM, "kid": str(key.id)}
+        token = jwt.encode(header, claims, key.key, algorithms=[ALGORITHM])
+        return token, max(expires - issued, 0)
+
+    async def verify(self, token: str) -> AccessToken:
+        """
+        :raises Unauthenticated: INVALID, whatever is wrong with it but its age.
+        """
+        header, claims = _parse(token)
+        if header.keys() != _HEADER or header["typ"] != TYPE:
+            raise _invalid()
+        if header["alg"] != ALGORITHM or not isinstance(header["kid"], str):
+            raise _invalid()
+        key = await self._keys.verifying(header["kid"])
+        if key is None:
+            raise _invalid()
+        try:
+            jwt.decode(token, key.key, algorithms=[ALGORITHM])
+        except (JoseError, ValueError):
+            raise _invalid() from None
+        return self._judge(claims)
+
+    def _judge(self, claims: dict[str, Any]) -> AccessToken:
+        if not all(isinstance(claims.get(name), str) for name in _TEXTS):
+            raise _invalid()
+        if claims["iss"] != self._issuer or claims["aud"] != claims["client_id"]:
+            raise _invalid()
+        now = self._clock()
+        if any(_moment(claims, name) > now + LEEWAY for name in ("iat", "nbf")):
+            raise _invalid()
+        expired = _moment(claims, "exp") <= now
+        return AccessToken(claims["sid"], claims["aud"], expired)
+
+
+def _moment(claims: dict[str, Any], name: str) -> datetime:
+    if name not in claims and name == "nbf":
+        return datetime.fromtimestamp(0, UTC)
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _invalid()
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise _invalid() from None
+
+
+def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if len(token) > LONGEST or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004
+        raise _invalid()
+    header, claims, signature = token.split(".")
+    _decode(signature)
+    return _object(header), _object(claims)
+
+
+def _object(part: str) -> dict[str, Any]:
+    try:
+        found = json.loads(_decode(part), object_pairs_hook=_once)
+    except (ValueError, RecursionError):
+        raise _invalid() from None
+    if not isinstance(found, dict):
+        raise _invalid()
+    return found
+
+
+def _decode(part: str) -> bytes:
+    """Base64url, in the one spelling that RFC 4648 (3.5) calls canonical."""
+    try:
+        raw = base64.b64decode(
+            part + "=" * (-len(part) % 4), altchars="-_", validate=True
+        )
+    except binascii.Error:
+        raise _invalid() from None
+    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != part:
+        raise _invalid()
+    return raw
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("A name stands twice.")
+    return found
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated(UnauthenticatedReason.INVALID)

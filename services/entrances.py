@@ -1,0 +1,86 @@
+"""Where a login comes in: an app, and a source that serves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models import App, Association, IdentitySource, database, ids
+from services.refusals import AppUnavailable, SourceUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """An app and a source, both enabled and associated when they were looked up."""
+
+    app: App
+    source: IdentitySource
+
+
+_FIND = """
+SELECT {app}, {source}, {association}
+FROM apps app
+LEFT JOIN identity_sources source ON source.{key} = $2
+LEFT JOIN associations association
+    ON association.app_id = app.id AND association.identity_source_id = source.id
+WHERE app.id = $1
+"""
+
+
+async def by_identifier(app_id: str, identifier: str) -> Entrance:
+    """
+    The entrance that a mobile app names, in one statement.
+
+    :raises AppUnavailable: the app is unknown or disabled.
+    :raises SourceUnavailable: the source is unknown, disabled or not associated with
+        the app: one answer, and the rule in the audit event tells which.
+    """
+    return await _find("identifier", app_id, identifier)
+
+
+async def by_ids(app_id: str, source_id: str) -> Entrance:
+    """
+    The entrance of something that began there earlier: a ticket, a session.
+
+    :raises AppUnavailable: the app is gone or disabled.
+    :raises SourceUnavailable: the source is gone, disabled or no longer associated.
+    """
+    return await _find("id", app_id, source_id)
+
+
+async def enabled_app(app_id: str) -> App:
+    """
+    :raises AppUnavailable: the app is unknown or disabled.
+    """
+    id = ids.read(ids.APP, app_id)
+    app = await App.get_or_none(id=id) if id else None
+    if app is None:
+        raise AppUnavailable("app.unknown")
+    if not app.enabled:
+        raise AppUnavailable("app.disabled")
+    return app
+
+
+async def _find(key: str, app_id: str, source_key: str) -> Entrance:
+    id = ids.read(ids.APP, app_id)
+    if id is None:
+        raise AppUnavailable("app.unknown")
+    sql = _FIND.format(
+        key=key,
+        app=database.columns(App, "app"),
+        source=database.columns(IdentitySource, "source"),
+        association=database.columns(Association, "association"),
+    )
+    row = await database.fetch_one(sql, id, source_key)
+    app = row and database.read(App, row, "app")
+    if not row or not app:
+        raise AppUnavailable("app.unknown")
+    if not app.enabled:
+        raise AppUnavailable("app.disabled")
+    source = database.read(IdentitySource, row, "source")
+    if source is None:
+        raise SourceUnavailable("source.unknown")
+    if not source.enabled:
+        raise SourceUnavailable("source.disabled")
+    if database.read(Association, row, "association") is None:
+        raise SourceUnavailable("source.not_associated")
+    return Entrance(app, source)

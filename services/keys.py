@@ -1,0 +1,225 @@
+"""
+The server's own keys: ES256 for access tokens, HMAC for states and refresh tokens.
+
+They stand in the database, sealed, so that every process has the same. A new signing
+key is published at once and signs later, when no cached JWKS lacks it any more.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from joserfc.jwk import ECKey
+
+from models import KeyPurpose, ServerKey, database, ids
+from services.clock import Clock
+from services.vault import Vault
+
+# JWKS may be cached for five minutes; twice that passes before a new key signs.
+PUBLISHED_BEFORE_USE = timedelta(minutes=10)
+
+# How stale another process's view may be: half of what JWKS is published ahead.
+REFRESHED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An ES256 key; its id is the token's `kid`."""
+
+    id: uuid.UUID
+    key: ECKey = field(repr=False)
+    public: dict[str, str]
+    active_from: datetime
+    verifies_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DerivingKey:
+    """An HMAC key; whatever it derives can be derived again, but not guessed."""
+
+    id: uuid.UUID
+    secret: bytes = field(repr=False)
+    active_from: datetime
+
+    def derive(self, purpose: str, *parts: str) -> bytes:
+        """256 bits that depend on the key, the purpose and each part."""
+        mac = hmac.new(self.secret, digestmod=hashlib.sha256)
+        for part in (purpose, *parts):
+            encoded = part.encode("utf-8", "surrogatepass")
+            mac.update(len(encoded).to_bytes(4, "big") + encoded)
+        return mac.digest()
+
+
+class Keys:
+    """The keys as this process last read them, at most a minute ago."""
+
+    def __init__(self, *, vault: Vault, clock: Clock) -> None:
+        self._vault = vault
+        self._clock = clock
+        self._signing: dict[uuid.UUID, SigningKey] = {}
+        self._deriving: dict[uuid.UUID, DerivingKey] = {}
+        self._read_at: datetime | None = None
+
+    async def signing(self) -> SigningKey:
+        """The key that signs now: the newest that is active."""
+        await self._refresh()
+        now = self._clock()
+        active = [key for key in self._signing.values() if key.active_from <= now]
+        return max(active, key=lambda key: key.active_from)
+
+    async def verifying(self, kid: str) -> SigningKey | None:
+        """The key that `kid` names, if its signatures still count."""
+        id = _uuid(kid)
+        if id is None:
+            return None
+        await self._refresh(missing=id not in self._signing)
+        key = self._signing.get(id)
+        if key is None or _over(key, self._clock()):
+            return None
+        return key
+
+    async def published(self) -> list[dict[str, str]]:
+        """The JWKS (RFC 7517): every key whose signatures count now or soon."""
+        await self._refresh()
+        now = self._clock()
+        return [key.public for key in self._signing.values() if not _over(key, now)]
+
+    async def deriving(self) -> DerivingKey:
+        """The HMAC key for what is made now."""
+        await self._refresh()
+        return max(self._deriving.values(), key=lambda key: key.active_from)
+
+    async def deriving_by_id(self, id: uuid.UUID) -> DerivingKey | None:
+        """The HMAC key that something older was made with."""
+        await self._refresh(missing=id not in self._deriving)
+        return self._deriving.get(id)
+
+    async def ensure(self) -> None:
+        """
+        Make the first keys where there are none.
+
+        Of many processes that start at once one succeeds: the number is unique.
+        """
+        for purpose in KeyPurpose:
+            if not await ServerKey.filter(purpose=purpose).exists():
+                try:
+                    await self._make(purpose, number=1, active_from=self._clock())
+                except database.Taken:
+                    continue
+
+    async def rotate_signing(self) -> datetime:
+        """
+        Publish a new signing key, and say when it begins to sign.
+
+        The old one verifies until the last token that it may sign has expired.
+        """
+        now = self._clock()
+        active_from = now + PUBLISHED_BEFORE_USE
+        newest = (
+            await ServerKey.filter(purpose=KeyPurpose.SIGNING)
+            .order_by("-number")
+            .first()
+        )
+        number = newest.number + 1 if newest else 1
+        async with database.transaction():
+            await self._make(KeyPurpose.SIGNING, number, active_from=active_from)
+            # Another process may sign with the old key until it reads the new one.
+            last_expiry = active_from + REFRESHED_EVERY + LONGEST_ACCESS_TOKEN
+            await ServerKey.filter(
+                purpose=KeyPurpose.SIGNING,
+                number__lt=number,
+                verifies_until__isnull=True,
+            ).update(verifies_until=last_expiry)
+        self._read_at = None
+        return active_from
+
+    async def reseal(self) -> int:
+        """Seal every key anew under the vault's first key."""
+        rows = await ServerKey.exclude(sealed_key_id=self._vault.current)
+        for row in rows:
+            secret = self._vault.open(row.sealed, row.sealed_key_id, place=_place(row))
+            sealed = self._vault.seal(secret, place=_place(row))
+            await ServerKey.filter(id=row.id).update(
+                sealed=sealed.ciphertext, sealed_key_id=sealed.key_id
+            )
+        return len(rows)
+
+    async def _make(
+        self, purpose: KeyPurpose, number: int, *, active_from: datetime
+    ) -> None:
+        id = ids.new()
+        public, secret = _generate(purpose, id)
+        row = ServerKey(
+            id=id,
+            purpose=purpose,
+            number=number,
+            public_jwk=public,
+            created_at=self._clock(),
+            active_from=active_from,
+        )
+        sealed = self._vault.seal(secret, place=_place(row))
+        row.sealed, row.sealed_key_id = sealed.ciphertext, sealed.key_id
+        await row.save(force_create=True)
+        self._read_at = None
+
+    async def _refresh(self, *, missing: bool = False) -> None:
+        now = self._clock()
+        if self._read_at and now - self._read_at < REFRESHED_EVERY and not missing:
+            return
+        # Anybody may send a `kid` that is not there: asked for at most once a second.
+        if missing and self._read_at and now - self._read_at < timedelta(seconds=1):
+            return
+        rows = await ServerKey.all()
+        signing = [row for row in rows if row.purpose is KeyPurpose.SIGNING]
+        deriving = [row for row in rows if row.purpose is KeyPurpose.DERIVING]
+        self._signing = {row.id: self._open_signing(row) for row in signing}
+        self._deriving = {row.id: self._open_deriving(row) for row in deriving}
+        self._read_at = now
+
+    def _open_signing(self, row: ServerKey) -> SigningKey:
+        known = self._signing.get(row.id)
+        key = known.key if known else ECKey.import_key(json.loads(self._open(row)))
+        public = json.loads(row.public_jwk or "{}")
+        return SigningKey(row.id, key, public, row.active_from, row.verifies_until)
+
+    def _open_deriving(self, row: ServerKey) -> DerivingKey:
+        known = self._deriving.get(row.id)
+        secret = known.secret if known else base64.b64decode(self._open(row))
+        return DerivingKey(row.id, secret, row.active_from)
+
+    def _open(self, row: ServerKey) -> str:
+        return self._vault.open(row.sealed, row.sealed_key_id, place=_place(row))
+
+
+# The longest that an app may set.
+LONGEST_ACCESS_TOKEN = timedelta(hours=1)
+
+
+def _generate(purpose: KeyPurpose, id: uuid.UUID) -> tuple[str | None, str]:
+    if purpose is KeyPurpose.DERIVING:
+        return None, base64.b64encode(secrets.token_bytes(32)).decode()
+    key = ECKey.generate_key("P-256", private=True)
+    public = key.as_dict(private=False, kid=str(id), use="sig", alg="ES256")
+    return json.dumps(public), json.dumps(key.as_dict(private=True))
+
+
+def _place(row: ServerKey) -> str:
+    return f"server_keys.sealed/{row.id}"
+
+
+def _over(key: SigningKey, now: datetime) -> bool:
+    return key.verifies_until is not None and key.verifies_until <= now
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

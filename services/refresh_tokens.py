@@ -1,0 +1,134 @@
+"""
+Refresh tokens: opaque, replaced at each use, stored as digests, a chain per session.
+
+A successor is derived from its predecessor under a key of the server whose id stands
+with the predecessor: a phone that lost an answer, even hours ago, is given the very
+same token again, though nothing that is stored could be read as one.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+
+from models import RefreshToken, Session, database, digests
+from services.clock import Clock
+from services.keys import DerivingKey, Keys
+
+# For so long the replaced token is answered as before, whatever came after: an app that
+# asks twice at once is no thief.
+GRACE = timedelta(seconds=30)
+
+PREFIX = "hefur_"
+_LENGTH = len(PREFIX) + 43
+
+_REPLACE = """
+UPDATE refresh_tokens SET replaced_at = $1, successor = $2
+WHERE digest = $3 AND replaced_at IS NULL RETURNING digest
+"""
+
+
+class Standing(Enum):
+    """What presenting a token means."""
+
+    CURRENT = "current"
+    ANSWER_AGAIN = "answer again"
+    THEFT = "theft"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token in the clear, on its way to the phone, and the key that made it."""
+
+    text: str = field(repr=False)
+    key_id: uuid.UUID
+
+
+class RefreshTokens:
+    """Issues them, replaces them, and says what a presented one means."""
+
+    def __init__(self, *, keys: Keys, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    async def first(self, session: Session, *, repeatable: str | None) -> Issued:
+        """
+        The first token of a session's chain, stored.
+
+        :param repeatable: what the request presented that only the device knows: the
+            same request is then given the same token; None makes it random.
+        """
+        key = await self._keys.deriving()
+        text = (
+            _derived(key, "first refresh token", str(session.id), repeatable)
+            if repeatable is not None
+            else PREFIX + secrets.token_urlsafe(32)
+        )
+        await self._store(text, session.id, key)
+        return Issued(text, key.id)
+
+    async def first_again(
+        self, session: Session, key_id: uuid.UUID, *, repeatable: str
+    ) -> str | None:
+        """The token that `first` gave; None where its key is gone."""
+        key = await self._keys.deriving_by_id(key_id)
+        if key is None:
+            return None
+        return _derived(key, "first refresh token", str(session.id), repeatable)
+
+    async def find(self, text: str) -> RefreshToken | None:
+        """The stored half of a presented token."""
+        if len(text) != _LENGTH or not text.startswith(PREFIX):
+            return None
+        return await RefreshToken.get_or_none(digest=digests.of(text))
+
+    async def standing(self, token: RefreshToken) -> Standing:
+        """
+        Whether a presented token is the chain's end, a lost answer, or stolen.
+
+        The predecessor of a token that was never used is a lost answer, however old.
+        """
+        if token.replaced_at is None:
+            return Standing.CURRENT
+        successor = await RefreshToken.get_or_none(digest=token.successor)
+        unused = successor is not None and successor.replaced_at is None
+        if unused or self._clock() - token.replaced_at <= GRACE:
+            return Standing.ANSWER_AGAIN
+        return Standing.THEFT
+
+    async def successor(self, text: str, token: RefreshToken) -> str | None:
+        """What replaces `text`, or has replaced it; None where its key is gone."""
+        key = await self._keys.deriving_by_id(token.key_id)
+        return _derived(key, "successor", text) if key else None
+
+    async def replace(self, text: str, token: RefreshToken) -> str | None:
+        """
+        Replace a current token, in the caller's transaction.
+
+        Of two at once one replaces it; both get the same successor.
+        """
+        successor = await self.successor(text, token)
+        if successor is None:
+            return None
+        digest = digests.of(successor)
+        now = self._clock()
+        if await database.fetch(_REPLACE, now, digest, token.digest):
+            await self._store(successor, token.session_id, await self._keys.deriving())
+        return successor
+
+    async def _store(self, text: str, session_id: uuid.UUID, key: DerivingKey) -> None:
+        await RefreshToken.create(
+            digest=digests.of(text),
+            session_id=session_id,
+            key_id=key.id,
+            created_at=self._clock(),
+        )
+
+
+def _derived(key: DerivingKey, purpose: str, *parts: str) -> str:
+    raw = key.derive(purpose, *parts)
+    return PREFIX + base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

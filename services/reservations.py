@@ -1,0 +1,165 @@
+"""
+Codes and states serve once: reserved by their digests before WeCom is asked.
+
+Of many simultaneous uses one goes through, whatever process it reaches: the primary key
+decides. The very same request is answered again for a while, since mobile networks lose
+answers; what makes it the same is the verifier, which nobody but the device knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from models import Progress, SpentCode, SpentState, database, digests
+from services import states
+from services.clock import Clock
+from services.refusals import CodeInvalid, StateInvalid
+
+# A code dies at WeCom after five minutes; a day leaves no doubt.
+CODES_KEPT = timedelta(days=1)
+STATES_KEPT = states.LIFETIME + states.LEEWAY + timedelta(minutes=5)
+
+ANSWERED_AGAIN = timedelta(seconds=60)
+
+# Seconds. A login takes at most eight.
+LONGEST_WAIT = 8.5
+POLL = 0.05
+
+_RESERVE_CODE = """
+INSERT INTO spent_codes (digest, request_digest, progress, created_at, expires_at)
+VALUES ($1, $2, 'PENDING', $3, $4) ON CONFLICT (digest) DO NOTHING RETURNING digest
+"""
+
+_RESERVE_STATE = """
+INSERT INTO spent_states (digest, expires_at) VALUES ($1, $2)
+ON CONFLICT (digest) DO NOTHING RETURNING digest
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request presents, as digests."""
+
+    code: str
+    state: str | None
+    request: str
+    repeatable: bool
+
+    @classmethod
+    def of(
+        cls, source_id: uuid.UUID, code: str, state: str | None, verifier: str | None
+    ) -> Presented:
+        return cls(
+            code=digests.of("code", str(source_id), code),
+            state=digests.of("state", state) if state is not None else None,
+            request=digests.of(
+                "request", str(source_id), code, state or "", verifier or ""
+            ),
+            repeatable=verifier is not None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The very same request succeeded a moment ago, with this session."""
+
+    session_id: uuid.UUID
+    key_id: uuid.UUID
+
+
+class _Conflict(Exception):
+    """Rolls the other half of a reservation back."""
+
+
+class Reservations:
+    """Who may use a code and a state: the first to ask."""
+
+    def __init__(
+        self, *, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+
+    async def reserve(self, presented: Presented) -> Answered | None:
+        """
+        Reserve the code and the state, or learn what the same request was answered.
+
+        The same request, still in flight, is waited for.
+
+        :raises StateInvalid: the state was spent.
+        :raises CodeInvalid: the code was presented to this source before.
+        """
+        deadline = asyncio.get_running_loop().time() + LONGEST_WAIT
+        while not await self._reserved(presented):
+            row = await SpentCode.get_or_none(digest=presented.code)
+            same = row is not None and row.request_digest == presented.request
+            if row is None or not same or not presented.repeatable:
+                await self._refuse(presented)
+                continue
+            if row.progress is Progress.SUCCEEDED:
+                return await self._again(row, presented)
+            waited = asyncio.get_running_loop().time() > deadline
+            if row.progress is Progress.SPENT or waited:
+                await self._refuse(presented)
+            await self._sleep(POLL)
+        return None
+
+    async def succeed(
+        self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID
+    ) -> None:
+        """The login succeeded: part of the transaction that opens its session."""
+        await SpentCode.filter(digest=presented.code).update(
+            progress=Progress.SUCCEEDED,
+            session_id=session_id,
+            key_id=key_id,
+            finished_at=self._clock(),
+        )
+
+    async def spend(self, presented: Presented) -> None:
+        """The login was refused, or asks to bind, for good."""
+        await SpentCode.filter(digest=presented.code, progress=Progress.PENDING).update(
+            progress=Progress.SPENT
+        )
+
+    async def give_back(self, presented: Presented) -> None:
+        """The very same request may work: exactly where a refusal says so."""
+        async with database.transaction():
+            await SpentCode.filter(digest=presented.code).delete()
+            if presented.state is not None:
+                await SpentState.filter(digest=presented.state).delete()
+
+    async def _reserved(self, presented: Presented) -> bool:
+        now = self._clock()
+        code = presented.code, presented.request, now, now + CODES_KEPT
+        try:
+            async with database.transaction():
+                if not await database.fetch(_RESERVE_CODE, *code):
+                    raise _Conflict
+                if presented.state is None:
+                    return True
+                state = presented.state, now + STATES_KEPT
+                if not await database.fetch(_RESERVE_STATE, *state):
+                    raise _Conflict
+        except _Conflict:
+            return False
+        return True
+
+    async def _refuse(self, presented: Presented) -> None:
+        if presented.state is not None:
+            if await SpentState.filter(digest=presented.state).exists():
+                raise StateInvalid("state.spent")
+        if await SpentCode.filter(digest=presented.code).exists():
+            raise CodeInvalid("code.presented_before")
+        # Given back between our attempt and this look: ask for it once more.
+
+    async def _again(self, row: SpentCode, presented: Presented) -> Answered:
+        finished_at, now = row.finished_at, self._clock()
+        if finished_at is None or now - finished_at > ANSWERED_AGAIN:
+            await self._refuse(presented)
+        if row.session_id is None or row.key_id is None:
+            raise CodeInvalid("code.presented_before")
+        return Answered(row.session_id, row.key_id)

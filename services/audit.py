@@ -8,7 +8,9 @@ tells of a refusal is written outside of any, or it would be lost with what it t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from models import (
@@ -22,6 +24,7 @@ from models import (
 )
 from services.callers import Caller
 from services.clock import Clock
+from services.refusals import Refusal
 
 # Equal refusals of one address share an event for so long.
 FOLDING = timedelta(minutes=1)
@@ -37,6 +40,23 @@ RETURNING event_id
 """
 
 _COUNT = "UPDATE audit_events SET count = count + 1 WHERE id = $1 RETURNING request_id"
+
+
+@dataclass(slots=True)
+class Trail:
+    """
+    What is known of a login as it goes on, for the event that tells how it ended.
+
+    `folded` as long as a refusal costs its caller nothing: before WeCom is asked.
+    """
+
+    action: str = "login.failed"
+    app_id: uuid.UUID | None = None
+    identity_source_id: uuid.UUID | None = None
+    corp_id: str | None = None
+    wecom_user_id: str | None = None
+    subject: str | None = None
+    folded: bool = True
 
 
 class Audit:
@@ -92,6 +112,39 @@ class Audit:
         )
         await event.save(force_create=True)
         return event
+
+    @asynccontextmanager
+    async def refusals(self, caller: Caller, trail: Trail) -> AsyncGenerator[None]:
+        """Write the event of a refusal that leaves the block, and let it pass."""
+        try:
+            yield
+        except Refusal as refusal:
+            refusal.request_id = await self._refused(caller, trail, refusal)
+            raise
+
+    async def _refused(self, caller: Caller, trail: Trail, refusal: Refusal) -> str:
+        if trail.folded:
+            return await self.fold(
+                caller,
+                trail.action,
+                failure=refusal.code,
+                rule=refusal.rule,
+                app_id=trail.app_id,
+                identity_source_id=trail.identity_source_id,
+            )
+        await self.record(
+            caller,
+            trail.action,
+            subject=trail.subject,
+            app_id=trail.app_id,
+            identity_source_id=trail.identity_source_id,
+            failure=refusal.code,
+            wecom_error_code=refusal.wecom_error_code,
+            rule=refusal.rule,
+            corp_id=trail.corp_id,
+            wecom_user_id=trail.wecom_user_id,
+        )
+        return caller.origin.request_id
 
     async def fold(
         self,

@@ -51,13 +51,23 @@ class Presented:
 
     @classmethod
     def of(
-        cls, source_id: uuid.UUID, code: str, state: str | None, verifier: str | None
+        cls,
+        app_id: uuid.UUID,
+        source_id: uuid.UUID,
+        code: str,
+        state: str | None,
+        verifier: str | None,
     ) -> Presented:
         return cls(
             code=digests.of("code", str(source_id), code),
             state=digests.of("state", state) if state is not None else None,
             request=digests.of(
-                "request", str(source_id), code, state or "", verifier or ""
+                "request",
+                str(app_id),
+                str(source_id),
+                code,
+                state or "",
+                verifier or "",
             ),
             repeatable=verifier is not None,
         )
@@ -149,9 +159,9 @@ class Reservations:
         return True
 
     async def _refuse(self, presented: Presented) -> None:
-        if presented.state is not None:
-            if await SpentState.filter(digest=presented.state).exists():
-                raise StateInvalid("state.spent")
+        state = presented.state
+        if state is not None and await SpentState.filter(digest=state).exists():
+            raise StateInvalid("state.spent")
         if await SpentCode.filter(digest=presented.code).exists():
             raise CodeInvalid("code.presented_before")
         # Given back between our attempt and this look: ask for it once more.

@@ -1,0 +1,186 @@
+"""
+What WeCom says of a member, turned into what a login does (binding rules 2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import wecom
+from models import IdentitySource
+from services import refusals
+from services.problems import Problems
+from services.refusals import LoginRetry, Refusal
+from services.sources import secret_place
+from services.vault import Vault
+
+# Seconds, of the eight that a whole login may take.
+LONGEST = 7.5
+
+# Disabled, not activated, left the corp.
+BARRED = {2, 4, 5}
+
+# The app may not read members, or not from here: the profile stays unknown.
+UNTOLD = {48002, 48004, 48005, 48006, 60020}
+
+ANOTHER_APPS_CODE = 50001
+UNTRUSTED_ADDRESS = 60020
+
+_USERID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_\-@.]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A member's profile; None where WeCom would not tell, and why not."""
+
+    profile: wecom.Profile | None
+    wecom_error_code: int | None = None
+    rule: str | None = None
+
+
+class Members:
+    """Asks WeCom who somebody is."""
+
+    def __init__(
+        self, *, client: wecom.Client, vault: Vault, problems: Problems
+    ) -> None:
+        self._client = client
+        self._vault = vault
+        self._problems = problems
+
+    def agent(self, source: IdentitySource) -> wecom.Agent:
+        """The WeCom app of `source`, with its secret in the clear."""
+        secret = self._vault.open(
+            source.secret_sealed, source.secret_key_id, place=secret_place(source.id)
+        )
+        return wecom.Agent(source.corp_id, source.agent_id, secret)
+
+    @asynccontextmanager
+    async def deadline(self) -> AsyncGenerator[None]:
+        """
+        Everything that one login asks of WeCom, in time for its answer.
+
+        :raises WecomUnavailable: it took longer; WeCom may have seen the code.
+        """
+        try:
+            async with asyncio.timeout(LONGEST):
+                yield
+        except TimeoutError:
+            raise refusals.WecomUnavailable("wecom.too_slow") from None
+
+    async def identify(self, source: IdentitySource, code: str) -> wecom.Member:
+        """
+        Whose code it is.
+
+        :raises Refusal: by the first table of section 2.
+        """
+        standing = self._problems.standing(source)
+        if standing is not None:
+            raise refusals.SourceMisconfigured(
+                "wecom.refusal_remembered", wecom_error_code=standing
+            )
+        try:
+            found = await self._client.member_for_code(self.agent(source), code)
+        except wecom.WecomError as error:
+            raise await self._refusal(source, error) from None
+        if isinstance(found, wecom.Outsider):
+            raise refusals.NotAMember("member.outsider")
+        if not _USERID.fullmatch(found.userid):
+            raise refusals.WecomUnavailable("wecom.userid_malformed")
+        return found
+
+    async def describe(
+        self, source: IdentitySource, member: wecom.Member, *, linked: bool
+    ) -> Told:
+        """
+        The profile of a member whom a fresh code has named.
+
+        :param linked: the code vouches for somebody known: no profile is needed.
+        :raises Refusal: by the second table of section 2.
+        """
+        try:
+            profile = await self._client.profile(
+                self.agent(source), member.userid, user_ticket=member.user_ticket
+            )
+        except wecom.WecomError as error:
+            return await self._untold(source, error, linked=linked)
+        if profile.userid.casefold() != member.userid.casefold():
+            raise refusals.WecomUnavailable("profile.of_another_member")
+        if profile.status in BARRED:
+            raise refusals.MemberNotAllowed("member.barred")
+        return Told(profile)
+
+    async def left(self, source: IdentitySource, userid: str) -> Refusal | None:
+        """
+        The refusal that bars `userid` now; None for a member in good standing.
+
+        :raises wecom.WecomError: WeCom did not say: unreachable, busy, not allowed.
+        """
+        try:
+            profile = await self._client.profile(self.agent(source), userid)
+        except wecom.MemberRefused as error:
+            return _barred(error)
+        except wecom.Misconfigured as error:
+            await self._remember(source, error)
+            raise
+        if profile.status in BARRED:
+            return refusals.MemberNotAllowed("member.barred")
+        return None
+
+    async def _untold(
+        self, source: IdentitySource, error: wecom.WecomError, *, linked: bool
+    ) -> Told:
+        code = error.errcode if isinstance(error, wecom.Refused) else None
+        if isinstance(error, wecom.MemberRefused):
+            raise _barred(error) from None
+        if isinstance(error, wecom.Misconfigured) and error.call == "gettoken":
+            await self._remember(source, error)
+        if code in UNTOLD:
+            return Told(None, code, "profile.not_told")
+        if linked:
+            return Told(None, code, "profile.not_needed")
+        raise refusals.WecomUnavailable(
+            "profile.unavailable", wecom_error_code=code
+        ) from None
+
+    async def _refusal(
+        self, source: IdentitySource, error: wecom.WecomError
+    ) -> Refusal:
+        if not isinstance(error, wecom.Refused):
+            return refusals.WecomUnavailable("wecom.unavailable", retry=_retry(error))
+        code = error.errcode
+        another_apps = code == ANOTHER_APPS_CODE and error.call == "getuserinfo"
+        if another_apps or isinstance(error, wecom.CodeRejected):
+            return refusals.CodeInvalid("code.rejected", wecom_error_code=code)
+        if isinstance(error, wecom.MemberRefused):
+            return _barred(error)
+        if isinstance(error, wecom.Misconfigured):
+            await self._remember(source, error)
+            return refusals.SourceMisconfigured(
+                "wecom.misconfigured", wecom_error_code=code
+            )
+        # Twice stale: WeCom has named no time at which the same code would do.
+        stale = isinstance(error, wecom.StaleToken)
+        retry = LoginRetry.START_AGAIN if stale else _retry(error)
+        return refusals.WecomUnavailable(
+            "wecom.unavailable", wecom_error_code=code, retry=retry
+        )
+
+    async def _remember(
+        self, source: IdentitySource, error: wecom.Misconfigured
+    ) -> None:
+        # Only what no caller can cause by a code of their own.
+        if error.call == "gettoken" or error.errcode == UNTRUSTED_ADDRESS:
+            await self._problems.remember(source, error)
+
+
+def _barred(error: wecom.MemberRefused) -> Refusal:
+    return refusals.MemberNotAllowed("member.refused", wecom_error_code=error.errcode)
+
+
+def _retry(error: wecom.WecomError) -> LoginRetry:
+    return LoginRetry.START_AGAIN if error.code_seen else LoginRetry.SAME_REQUEST

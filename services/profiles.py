@@ -1,0 +1,70 @@
+"""What WeCom told of a member, as it is stored, matched and shown."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import wecom
+from services import phones
+
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """
+    A member's profile; most corps tell the userid and the name only.
+
+    The userid is as WeCom writes it, and compared case-folded.
+    """
+
+    user_id: str
+    name: str | None = None
+    alias: str | None = None
+    position: str | None = None
+    departments: tuple[int, ...] = ()
+    email: str | None = None
+    biz_mail: str | None = None
+    phone: str | None = None
+    avatar_url: str | None = None
+
+    @classmethod
+    def of(cls, member: wecom.Member, told: wecom.Profile | None) -> Self:
+        """The profile that was told, or the userid alone."""
+        if told is None:
+            return cls(user_id=member.userid)
+        return cls(
+            user_id=told.userid,
+            name=told.name,
+            alias=told.alias,
+            position=told.position,
+            departments=tuple(told.departments),
+            email=told.email,
+            biz_mail=told.biz_mail,
+            phone=phones.normalise(told.mobile) if told.mobile else None,
+            avatar_url=told.avatar,
+        )
+
+    @classmethod
+    def stored(cls, fields: dict[str, Any]) -> Self:
+        """The profile in an identity or a ticket."""
+        departments = tuple(fields.get("departments") or ())
+        return cls(**{**fields, "departments": departments})
+
+    def to_store(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @property
+    def subject(self) -> str:
+        return self.user_id.casefold()
+
+    @property
+    def display_name(self) -> str:
+        """For a new account: the name, or the userid."""
+        name = (self.name or "").strip()[:LONGEST_NAME].strip()
+        return name or self.user_id
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        return tuple(mail for mail in (self.email, self.biz_mail) if mail)

@@ -38,15 +38,13 @@ def parse(text: str) -> MediaType:
     )
 
 
-def is_json(content_type: str | None) -> bool:
+def is_json(content_type: str) -> bool:
     """
     Whether a body is JSON, said exactly.
 
     A form of another site can send `text/plain;x=application/json` without asking a
     browser for leave; what is matched as a part of a text lets it in.
     """
-    if content_type is None:
-        return False
     media = parse(content_type)
     return media.name == JSON and media.is_utf8
 

@@ -51,7 +51,8 @@ def _check_headers(request: Request) -> None:
     if encoding != "identity":
         # A kilobyte of gzip can hold a gigabyte.
         raise Refused(415, "The body must not be compressed", {"Accept-Encoding": ""})
-    if not negotiation.is_json(request.headers.get("content-type")):
+    # Of two headers a proxy may have checked the other one.
+    if not negotiation.is_json(",".join(request.headers.getlist("content-type"))):
         raise Refused(415, "The content type must be application/json, in UTF-8")
 
 

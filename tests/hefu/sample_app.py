@@ -42,8 +42,10 @@ class Person:
     name: str = "小明"
 
     @strawberry.field
-    def friends(self, first: int | None = None, last: int | None = None) -> Friends:
-        return Friends()
+    def friends(
+        self, first: int | None = None, last: int | None = None
+    ) -> PersonConnection:
+        return PersonConnection()
 
     @strawberry.field
     def self(self) -> Person:
@@ -51,7 +53,7 @@ class Person:
 
 
 @strawberry.type
-class Friends:
+class PersonConnection:
     @strawberry.field
     def nodes(self) -> list[Person]:
         return []
@@ -79,8 +81,10 @@ class Query:
         return Person()
 
     @strawberry.field
-    def people(self, first: int | None = None, last: int | None = None) -> Friends:
-        return Friends()
+    def people(
+        self, first: int | None = None, last: int | None = None
+    ) -> PersonConnection:
+        return PersonConnection()
 
     @strawberry.field
     def nodes(self, ids: list[strawberry.ID]) -> list[Person]:

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.hefu.running import SECONDS, Running, read_all
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: hefu\r\nContent-Type: application/json\r\n"
+LIMIT = SECONDS + 1.5
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"",
+        b"P",
+        b"\r\n",
+        HEAD,
+        HEAD + b"Content-Length: 30\r\n\r\n",
+        HEAD + b'Content-Length: 30\r\n\r\n{"query":',
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{",
+    ],
+)
+def test_a_half_sent_request_is_closed_in_time(server: Running, half: bytes) -> None:
+    began = time.monotonic()
+    with server.connect() as connection:
+        connection.sendall(half)
+        answer = read_all(connection)
+    assert SECONDS * 0.9 < time.monotonic() - began < LIMIT
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_bytes_that_drip_buy_no_time(server: Running) -> None:
+    began = time.monotonic()
+    with server.connect() as connection, suppress(OSError):
+        connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
+        while time.monotonic() - began < 10:
+            connection.sendall(b" ")
+            time.sleep(0.1)
+    assert time.monotonic() - began < LIMIT
+
+
+def test_a_second_request_has_its_own_time(server: Running) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for _ in range(3):
+            assert client.get("/graphql?query={hello}").status_code == 200
+            time.sleep(SECONDS * 0.6)
+
+
+def test_an_answer_may_take_longer_than_a_request(server: Running) -> None:
+    asked = {"query": f"{{slow(seconds: {SECONDS * 2})}}"}
+    answer = httpx.post(f"{server.url}/graphql", json=asked, timeout=10)
+    assert answer.json() == {"data": {"slow": "done"}}
+
+
+@pytest.mark.parametrize(
+    "conflict",
+    [
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+        b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
+        b"Content-Length: +5\r\n\r\nhello",
+    ],
+)
+def test_conflicting_lengths_are_refused_and_hung_up_on(
+    server: Running, conflict: bytes
+) -> None:
+    smuggled = b"GET /health/ready HTTP/1.1\r\nHost: hefu\r\n\r\n"
+    answer = server.exchange(HEAD + conflict + smuggled)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_heads_are_bounded(server: Running) -> None:
+    line = b"X-Padding: " + b"a" * 4000 + b"\r\n"
+    within = (
+        b"GET /health/ready HTTP/1.1\r\nConnection: close\r\n" + line * 15 + b"\r\n"
+    )
+    assert server.exchange(within).startswith(b"HTTP/1.1 200 ")
+    past = b"GET /health/ready HTTP/1.1\r\nX-Padding: " + b"a" * 80_000
+    assert server.exchange(past).startswith(b"HTTP/1.1 431 ")
+
+
+def test_the_servers_own_refusals_are_dressed_like_any_answer(server: Running) -> None:
+    answer = server.exchange(b"nonsense\r\n\r\n").lower()
+    assert b"x-request-id: " in answer
+    assert b"x-content-type-options: nosniff" in answer
+    assert b"\r\nserver: " not in answer
+    assert b"\r\ndate: " not in answer
+
+
+def test_a_stop_waits_for_answers_but_not_for_half_requests(server: Running) -> None:
+    body = b'{"query":"{slow(seconds: 1.5)}"}'
+    whole = HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    with server.connect() as answered, server.connect() as half:
+        answered.sendall(whole)
+        half.sendall(HEAD + b"Content-Length: 30\r\n\r\n{")
+        time.sleep(0.2)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        assert b'{"data":{"slow":"done"}}' in read_all(answered)
+    server.process.communicate(timeout=10)
+    assert time.monotonic() - began < 5
+    assert server.process.returncode == 0
+
+
+def test_readiness_goes_first(server: Running) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert httpx.get(f"{server.url}/health/ready").status_code == 503
+
+
+def test_nothing_secret_reaches_the_log(server: Running) -> None:
+    query = '{fails hello(name: "hunter2 li.lei@example.com")}'
+    httpx.post(f"{server.url}/graphql", json={"query": query})
+    httpx.get(f"{server.url}/graphql", params={"query": "{fails hunter2 "})
+    assert httpx.get(f"{server.url}/crash").status_code == 500
+    logged = server.stop()
+    assert "Unexpected error" in logged
+    assert "RuntimeError" in logged
+    assert "hunter2" not in logged
+    assert "li.lei" not in logged
+
+
+def test_several_workers_share_the_work_and_the_dead_are_replaced(
+    start: Callable[..., Running],
+) -> None:
+    server = start(workers=2)
+    worker = _children(server.process.pid)[0]
+    os.kill(worker, signal.SIGKILL)
+    deadline = time.monotonic() + 15
+    while len(set(_children(server.process.pid)) - {worker}) < 2:
+        assert time.monotonic() < deadline, "The dead worker was not replaced"
+        time.sleep(0.1)
+    assert httpx.get(f"{server.url}/graphql?query={{hello}}").status_code == 200
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 10
+    assert server.process.returncode == 0
+
+
+def _children(process: int) -> list[int]:
+    """Workers of a supervisor, without multiprocessing's own resource tracker."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children if _is_worker(child)]
+
+
+def _is_worker(process: str) -> bool:
+    return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final, TypeVar
 
@@ -51,6 +52,15 @@ _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 _INVISIBLE = {"Cf", "Zs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a line of one kind looks like."""
+
+    most: int
+    pattern: re.Pattern[str]
+    otherwise: Text
 
 
 class Form:
@@ -120,6 +130,22 @@ class Form:
             path, value, most=most, least=least, pattern=pattern, otherwise=otherwise
         )
 
+    def shaped(self, path: str, value: str | None, shape: Shape) -> str:
+        """A line of that shape, which must be there."""
+        return self.line(
+            path,
+            value,
+            most=shape.most,
+            pattern=shape.pattern,
+            otherwise=shape.otherwise,
+        )
+
+    def flag(self, path: str, value: bool | None) -> bool:
+        """Yes or no, which must be said."""
+        if value is None:
+            self.refuse(path, InputErrorCode.REQUIRED, REQUIRED)
+        return bool(value)
+
     def number(
         self, path: str, value: int | None, least: int, most: int, *, default: int
     ) -> int:
@@ -135,6 +161,12 @@ class Form:
                 most=most,
             )
         return value
+
+
+def camel_case(name: str) -> str:
+    """`require_state` as inputs and audit events spell it: `requireState`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def is_printable(line: str) -> bool:

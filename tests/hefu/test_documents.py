@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from graphql import GraphQLSchema, get_introspection_query
+from graphql import GraphQLSchema, get_introspection_query, print_ast
 
 from hefu.bounds import TooMuch
 from hefu.documents import Document, Documents, Invalid, UnknownOperation
@@ -80,6 +80,16 @@ def test_tokens_are_counted_to_the_last(documents: Documents) -> None:
         prepare(documents, f"query({names}){{hello a b}}")
     with pytest.raises(TooMuch, match="1000 tokens"):
         prepare(documents, f"query({names}){{hello a b c}}")
+
+
+def test_the_same_field_may_be_selected_a_thousand_times(
+    documents: Documents,
+) -> None:
+    query = "{person{" + "name " * 994 + "}}"  # With braces and root, 1,000 tokens.
+    tree = prepare(documents, query + " ").tree
+    assert print_ast(tree) == "{\n  person {\n    name\n  }\n}"
+    with pytest.raises(Invalid, match="1 errors"):
+        prepare(documents, '{hello(name:"a") hello(name:"b")}')
 
 
 def test_a_fragments_extent_counts_at_every_spread(documents: Documents) -> None:

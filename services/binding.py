@@ -95,6 +95,11 @@ class Decision:
 
 
 RULES = {
+    "app.disabled": Text("The app is disabled.", "应用已停用。"),
+    "source.disabled": Text("The source is disabled.", "身份源已停用。"),
+    "source.not_associated": Text(
+        "The source is not associated with the app.", "身份源未与该应用关联。"
+    ),
     "identity.linked": Text(
         "The member is linked to an account, which is active.", "该成员已绑定有效账号。"
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from models import App, Association, IdentitySource, database, ids
@@ -37,7 +38,7 @@ async def by_identifier(app_id: str, identifier: str) -> Entrance:
     return await _find("identifier", app_id, identifier)
 
 
-async def by_ids(app_id: str, source_id: str) -> Entrance:
+async def by_ids(app_id: str, source_id: uuid.UUID) -> Entrance:
     """
     The entrance of something that began there earlier: a ticket, a session.
 
@@ -60,7 +61,7 @@ async def enabled_app(app_id: str) -> App:
     return app
 
 
-async def _find(key: str, app_id: str, source_key: str) -> Entrance:
+async def _find(key: str, app_id: str, source_key: str | uuid.UUID) -> Entrance:
     id = ids.read(ids.APP, app_id)
     if id is None:
         raise AppUnavailable("app.unknown")

@@ -5,14 +5,14 @@ What WeCom says of a member, turned into what a login does (binding rules 2).
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import wecom
 from models import IdentitySource
-from services import refusals
+from services import problems, refusals
+from services.clock import Clock
 from services.problems import Problems
 from services.refusals import LoginRetry, Refusal
 from services.sources import secret_place
@@ -28,9 +28,6 @@ BARRED = {2, 4, 5}
 UNTOLD = {48002, 48004, 48005, 48006, 60020}
 
 ANOTHER_APPS_CODE = 50001
-UNTRUSTED_ADDRESS = 60020
-
-_USERID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_\-@.]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +43,14 @@ class Members:
     """Asks WeCom who somebody is."""
 
     def __init__(
-        self, *, client: wecom.Client, vault: Vault, problems: Problems
+        self,
+        *,
+        client: wecom.Client,
+        vault: Vault,
+        problems: Problems,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._client = client
         self._vault = vault
         self._problems = problems
@@ -78,7 +81,7 @@ class Members:
 
         :raises Refusal: by the first table of section 2.
         """
-        standing = self._problems.standing(source)
+        standing = problems.standing(source, self._clock())
         if standing is not None:
             raise refusals.SourceMisconfigured(
                 "wecom.refusal_remembered", wecom_error_code=standing
@@ -89,8 +92,6 @@ class Members:
             raise await self._refusal(source, error) from None
         if isinstance(found, wecom.Outsider):
             raise refusals.NotAMember("member.outsider")
-        if not _USERID.fullmatch(found.userid):
-            raise refusals.WecomUnavailable("wecom.userid_malformed")
         return found
 
     async def describe(
@@ -125,7 +126,7 @@ class Members:
         except wecom.MemberRefused as error:
             return _barred(error)
         except wecom.Misconfigured as error:
-            await self._remember(source, error)
+            await self._problems.remember(source, error)
             raise
         if profile.status in BARRED:
             return refusals.MemberNotAllowed("member.barred")
@@ -137,8 +138,8 @@ class Members:
         code = error.errcode if isinstance(error, wecom.Refused) else None
         if isinstance(error, wecom.MemberRefused):
             raise _barred(error) from None
-        if isinstance(error, wecom.Misconfigured) and error.call == "gettoken":
-            await self._remember(source, error)
+        if error.call == "gettoken":
+            await self._problems.remember(source, error)
         if code in UNTOLD:
             return Told(None, code, "profile.not_told")
         if linked:
@@ -159,7 +160,7 @@ class Members:
         if isinstance(error, wecom.MemberRefused):
             return _barred(error)
         if isinstance(error, wecom.Misconfigured):
-            await self._remember(source, error)
+            await self._problems.remember(source, error)
             return refusals.SourceMisconfigured(
                 "wecom.misconfigured", wecom_error_code=code
             )
@@ -169,13 +170,6 @@ class Members:
         return refusals.WecomUnavailable(
             "wecom.unavailable", wecom_error_code=code, retry=retry
         )
-
-    async def _remember(
-        self, source: IdentitySource, error: wecom.Misconfigured
-    ) -> None:
-        # Only what no caller can cause by a code of their own.
-        if error.call == "gettoken" or error.errcode == UNTRUSTED_ADDRESS:
-            await self._problems.remember(source, error)
 
 
 def _barred(error: wecom.MemberRefused) -> Refusal:

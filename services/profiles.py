@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import wecom
 from services import phones
@@ -18,6 +19,8 @@ class Profile:
 
     The userid is as WeCom writes it, and compared case-folded.
     """
+
+    USERID: ClassVar = re.compile(r"[0-9A-Za-z][0-9A-Za-z_\-@.]{0,63}")
 
     user_id: str
     name: str | None = None

@@ -1,0 +1,113 @@
+"""
+Whose credential it is that a request carries.
+
+Inside Hefu a token is worth what its session is worth now: ended, it is refused at
+once, whatever its expiry says; and a role is the account's role now.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from models import App, Role, Session, User, UserStatus, database, ids
+from services.access_tokens import AccessTokens
+from services.api_keys import PREFIX, ApiKeys
+from services.callers import Caller, Origin
+from services.clock import Clock
+from services.errors import Unauthenticated, UnauthenticatedReason
+
+# `lastSeenAt` is written no more often.
+SEEN_EVERY = timedelta(minutes=1)
+
+# Ours have 600 characters at the most.
+LONGEST_HEADER = 4096
+
+_FIND = """
+SELECT {session}, {user}, {app} FROM sessions session
+JOIN users account ON account.id = session.user_id
+LEFT JOIN apps app ON app.id = session.app_id
+WHERE session.id = $1
+"""
+
+_SEEN = """
+UPDATE sessions SET last_seen_at = $1
+WHERE id = $2 AND last_seen_at < $3 RETURNING id
+"""
+
+
+class Authentication:
+    """Turns an `Authorization` header into a caller."""
+
+    def __init__(
+        self, *, clock: Clock, access_tokens: AccessTokens, api_keys: ApiKeys
+    ) -> None:
+        self._clock = clock
+        self._access_tokens = access_tokens
+        self._api_keys = api_keys
+
+    async def caller(self, origin: Origin, authorization: str | None) -> Caller:
+        """
+        Who asks.
+
+        An access token that has merely expired counts as none, since an app that always
+        sends its token must still be able to refresh.
+
+        :raises Unauthenticated: the credential is malformed, unknown or revoked; or an
+            API key that has expired.
+        """
+        if authorization is None:
+            return Caller(origin)
+        credential = _bearer(authorization)
+        if credential.startswith(PREFIX):
+            key = await self._api_keys.find(credential)
+            return Caller(origin, role=key.role, api_key=key)
+        return await self._person(origin, credential)
+
+    async def _person(self, origin: Origin, credential: str) -> Caller:
+        token = await self._access_tokens.verify(credential)
+        session, user, app = await self._find(token.session_id)
+        now = self._clock()
+        expired = token.expired or session.expires_at <= now
+        if session.revoked_at is not None or user.status is not UserStatus.ACTIVE:
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        if app is None or not app.enabled:
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        if ids.show(ids.APP, session.app_id) != token.app_id:
+            raise Unauthenticated(UnauthenticatedReason.INVALID)
+        if expired:
+            return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
+        await self._note_use(session, now)
+        role = user.role if app.admin_access else Role.MEMBER
+        return Caller(origin, role=role, user=user, session=session, app=app)
+
+    async def _find(self, session_id: str) -> tuple[Session, User, App | None]:
+        id = ids.read(ids.SESSION, session_id)
+        if id is None:
+            raise Unauthenticated(UnauthenticatedReason.INVALID)
+        sql = _FIND.format(
+            session=database.columns(Session, "session"),
+            user=database.columns(User, "account"),
+            app=database.columns(App, "app"),
+        )
+        row = await database.fetch_one(sql, id)
+        session = row and database.read(Session, row, "session")
+        user = row and database.read(User, row, "account")
+        if not row or not session or not user:
+            # Signed by us, so it was a session once: its account is deleted.
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        return session, user, database.read(App, row, "app")
+
+    async def _note_use(self, session: Session, now: datetime) -> None:
+        if now - session.last_seen_at < SEEN_EVERY:
+            return
+        await database.fetch(_SEEN, now, session.id, now - SEEN_EVERY)
+        session.last_seen_at = now
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, credential = authorization.partition(" ")
+    credential = credential.strip(" ")
+    wrong = scheme.lower() != "bearer" or not credential or " " in credential
+    if wrong or len(authorization) > LONGEST_HEADER or not credential.isascii():
+        raise Unauthenticated(UnauthenticatedReason.INVALID)
+    return credential

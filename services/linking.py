@@ -1,0 +1,334 @@
+"""
+Linking and unlinking by whoever is logged in, and by administrators.
+
+A stolen access token must not turn into a way in of the thief's own: a person's own
+changes want a login of the last minutes, and a state that this very session began.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from models import (
+    Identity,
+    IdentitySource,
+    LinkOrigin,
+    Role,
+    Session,
+    User,
+    database,
+    ids,
+)
+from services import binding, entrances, forms, refusals, sessions
+from services.audit import Audit, Trail
+from services.binding import Facts, Outcome
+from services.callers import Caller
+from services.clock import Clock
+from services.entrances import Entrance
+from services.errors import (
+    InputErrorCode,
+    InputRejected,
+    Unauthenticated,
+    UnauthenticatedReason,
+    rejected,
+)
+from services.language import Text
+from services.links import ATTEMPTS, Changed, Links
+from services.login import LONGEST_CODE, Begun
+from services.members import Members
+from services.problems import Problems
+from services.profiles import Profile
+from services.rates import Rates
+from services.refusals import LoginRetry, Refusal
+from services.reservations import Presented, Reservations
+from services.states import Purpose, States
+
+FRESH = timedelta(minutes=10)
+
+LAST_LOGIN_METHOD = Text(
+    "This is the only way to log in: set a password or link another one first.",
+    "这是唯一的登录方式，请先设置密码或绑定其他方式。",
+)
+ALREADY_LINKED = Text(
+    "The member is linked to an account already, or the account to another member of "
+    "this corp.",
+    "该成员已绑定账号，或该账号已绑定本企业的其他成员。",
+)
+PRIVILEGED = Text(
+    "Only an owner may change an account whose role is above MEMBER.",
+    "仅所有者可更改角色高于 MEMBER 的账号。",
+)
+USERID = Text(
+    "A WeCom userid has 1 to 64 of letters, digits and _ - @ . and begins with a "
+    "letter or a digit.",
+    "企业微信 userid 由 1 至 64 个字母、数字或 _ - @ . 组成，且以字母或数字开头。",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAttempt:
+    """What the app of somebody who is logged in sends after WeCom's came back."""
+
+    identity_source: str
+    code: str = field(repr=False)
+    state: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+
+
+class Linking:
+    """Links members to accounts, and unlinks them."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        audit: Audit,
+        rates: Rates,
+        states: States,
+        reservations: Reservations,
+        members: Members,
+        problems: Problems,
+        links: Links,
+    ) -> None:
+        self._clock = clock
+        self._audit = audit
+        self._rates = rates
+        self._states = states
+        self._reservations = reservations
+        self._members = members
+        self._problems = problems
+        self._links = links
+
+    async def start(self, caller: Caller, identifier: str, challenge: str) -> Begun:
+        """
+        Begin to link a member to the account that is logged in.
+
+        :raises Unauthenticated: the login is older than ten minutes.
+        :raises Refusal: the source is not associated with the session's app.
+        """
+        _, session = _fresh(caller, self._clock())
+        trail = Trail(action="identity.link_failed")
+        async with self._audit.refusals(caller, trail):
+            entrance = await self._enter(caller, trail, session, identifier)
+            purpose = _purpose(entrance, session)
+            state, expires_at = await self._states.issue(purpose, challenge)
+        return Begun(entrance.source, state, expires_at)
+
+    async def link(self, caller: Caller, attempt: LinkAttempt) -> tuple[Identity, User]:
+        """
+        Link the member whose code it is to the account that is logged in.
+
+        :raises Unauthenticated: the login is older than ten minutes.
+        :raises Refusal: by `binding-rules.md`, sections 1, 2 and 6.
+        """
+        user, session = _fresh(caller, self._clock())
+        trail = Trail(action="identity.link_failed")
+        async with self._audit.refusals(caller, trail):
+            entrance = await self._enter(
+                caller, trail, session, attempt.identity_source
+            )
+            presented = await self._reserve(entrance, session, attempt)
+            trail.folded = False
+            trail.subject = ids.show(ids.USER, user.id)
+            try:
+                async with self._members.deadline():
+                    profile = await self._learn(trail, entrance.source, attempt.code)
+                identity = await self._settle(caller, entrance, user, profile)
+            except Refusal as refusal:
+                if refusal.retry is LoginRetry.SAME_REQUEST:
+                    await self._reservations.give_back(presented)
+                raise
+        return identity, user
+
+    async def unlink_mine(self, caller: Caller, identity_id: str) -> User:
+        """
+        :raises Unauthenticated: the login is older than ten minutes.
+        :raises InputRejected: NOT_FOUND, or LAST_LOGIN_METHOD where no way in is left.
+        """
+        user, _ = _fresh(caller, self._clock())
+        async with database.transaction():
+            await self._links.lock(user.id)
+            identity = await _find(identity_id)
+            if identity is None or identity.user_id != user.id:
+                raise rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+            await self._keep_one_way_in(user, identity)
+            await self._unlink(caller, identity)
+        return user
+
+    async def link_member(
+        self, caller: Caller, user_id: str, source_id: str, userid: str
+    ) -> Identity:
+        """
+        Link a member to an account as an administrator, who vouches for both.
+
+        :raises InputRejected: NOT_FOUND, INVALID_FORMAT, ALREADY_LINKED or FORBIDDEN.
+        """
+        caller.require(Role.ADMIN)
+        form = forms.Form()
+        subject = form.line("subject", userid, pattern=Profile.USERID, otherwise=USERID)
+        user = await User.get_or_none(id=ids.read(ids.USER, user_id))
+        source = await IdentitySource.get_or_none(id=ids.read(ids.SOURCE, source_id))
+        if user is None:
+            form.refuse("userId", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+        if source is None:
+            path = "identitySourceId"
+            form.refuse(path, InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+        form.check()
+        if user is None or source is None:
+            raise InputRejected(form.problems)
+        _allow(caller, user, "userId")
+        profile = Profile(user_id=subject)
+        try:
+            async with database.transaction():
+                identity = await self._links.link(
+                    user.id, source, profile, LinkOrigin.LINKED_BY_ADMIN
+                )
+                await self._record(caller, "identity.linked", identity, source.id)
+        except database.Taken:
+            code = InputErrorCode.ALREADY_LINKED
+            raise rejected("subject", code, ALREADY_LINKED) from None
+        return identity
+
+    async def unlink_member(self, caller: Caller, identity_id: str) -> User:
+        """
+        Unlink as an administrator, even where it leaves no way in.
+
+        :raises InputRejected: NOT_FOUND or FORBIDDEN.
+        """
+        caller.require(Role.ADMIN)
+        async with database.transaction():
+            identity = await _find(identity_id)
+            user = await User.get_or_none(id=identity.user_id) if identity else None
+            if identity is None or user is None:
+                raise rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+            _allow(caller, user, "id")
+            await self._unlink(caller, identity)
+        return user
+
+    async def _enter(
+        self, caller: Caller, trail: Trail, session: Session, identifier: str
+    ) -> Entrance:
+        trail.app_id = session.app_id
+        app_id = ids.show(ids.APP, session.app_id)
+        entrance = await entrances.by_identifier(app_id, identifier)
+        trail.identity_source_id = entrance.source.id
+        await self._rates.check(caller, entrance.source)
+        return entrance
+
+    async def _reserve(
+        self, entrance: Entrance, session: Session, attempt: LinkAttempt
+    ) -> Presented:
+        code = attempt.code.encode("utf-8", "surrogatepass")
+        if not 0 < len(code) <= LONGEST_CODE:
+            raise refusals.CodeInvalid("code.malformed")
+        await self._states.check(
+            attempt.state,
+            _purpose(entrance, session),
+            attempt.code_verifier,
+            challenged=True,
+        )
+        # No verifier among what is presented: only a login's answer is given again.
+        presented = Presented.of(
+            entrance.app.id, entrance.source.id, attempt.code, attempt.state, None
+        )
+        await self._reservations.reserve(presented)
+        return presented
+
+    async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> Profile:
+        member = await self._members.identify(source, code)
+        trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
+        holder = await self._links.holder(source.corp_id, member.userid.casefold())
+        told = await self._members.describe(source, member, linked=holder is not None)
+        await self._problems.clear(source)
+        return Profile.of(member, told.profile)
+
+    async def _settle(
+        self, caller: Caller, entrance: Entrance, user: User, profile: Profile
+    ) -> Identity:
+        source = entrance.source
+        for _ in range(ATTEMPTS):
+            holder = await self._links.holder(source.corp_id, profile.subject)
+            [account, *linked] = await self._links.accounts(
+                [user, holder.user] if holder else [user]
+            )
+            facts = Facts(source.corp_id, False, linked=linked[0] if linked else None)
+            decision = binding.decide_link(facts, account)
+            if decision.refusal:
+                raise decision.refusal(decision.rule)
+            if decision.outcome is Outcome.LOG_IN and holder:
+                return holder.identity
+            try:
+                async with database.transaction():
+                    identity = await self._links.link(
+                        user.id, source, profile, LinkOrigin.LINKED_BY_USER
+                    )
+                    await self._record(
+                        caller,
+                        "identity.linked",
+                        identity,
+                        source.id,
+                        rule=decision.rule,
+                    )
+            except (database.Taken, Changed):
+                continue
+            return identity
+        raise database.DatabaseUnavailable
+
+    async def _keep_one_way_in(self, user: User, identity: Identity) -> None:
+        """
+        What counts as a way in: another identity, or a password with a name to type.
+        """
+        current = await User.get(id=user.id)
+        names = (current.username, current.verified_email, current.verified_phone)
+        if current.password_hash is not None and any(names):
+            return
+        if await Identity.filter(user_id=user.id).exclude(id=identity.id).exists():
+            return
+        raise rejected("id", InputErrorCode.LAST_LOGIN_METHOD, LAST_LOGIN_METHOD)
+
+    async def _unlink(self, caller: Caller, identity: Identity) -> None:
+        await sessions.end("identity_id", identity.id, now=self._clock())
+        await Identity.filter(id=identity.id).delete()
+        source_id = identity.identity_source_id
+        await self._record(caller, "identity.unlinked", identity, source_id)
+
+    async def _record(
+        self,
+        caller: Caller,
+        action: str,
+        identity: Identity,
+        source_id: uuid.UUID | None,
+        *,
+        rule: str | None = None,
+    ) -> None:
+        await self._audit.record(
+            caller,
+            action,
+            subject=ids.show(ids.USER, identity.user_id),
+            identity_source_id=source_id,
+            corp_id=identity.issuer,
+            wecom_user_id=identity.subject,
+            rule=rule,
+        )
+
+
+def _fresh(caller: Caller, now: datetime) -> tuple[User, Session]:
+    user, session = caller.person()
+    if now - session.created_at > FRESH:
+        raise Unauthenticated(UnauthenticatedReason.REAUTHENTICATE)
+    return user, session
+
+
+def _purpose(entrance: Entrance, session: Session) -> Purpose:
+    return Purpose(entrance.app.id, entrance.source.id, session.id)
+
+
+def _allow(caller: Caller, user: User, path: str) -> None:
+    if user.role is not Role.MEMBER and caller.role is not Role.OWNER:
+        raise rejected(path, InputErrorCode.FORBIDDEN, PRIVILEGED)
+
+
+async def _find(identity_id: str) -> Identity | None:
+    return await Identity.get_or_none(id=ids.read(ids.IDENTITY, identity_id))

@@ -1,0 +1,305 @@
+"""
+Identities and the accounts that hold them: the facts of a decision, and its doing.
+
+Constraints decide races, not looks beforehand: whoever comes second is told `Taken`, or
+finds that what a decision rested on has changed, and decides anew.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models import (
+    App,
+    Identity,
+    IdentityProvider,
+    IdentitySource,
+    LinkOrigin,
+    LoginResolution,
+    MatchField,
+    Role,
+    User,
+    UserStatus,
+    database,
+    ids,
+)
+from services.account_association import AccountAssociation
+from services.accounts import Accounts
+from services.audit import Audit
+from services.binding import Account, Decision, Facts, Outcome, Rules
+from services.callers import Caller
+from services.clock import Clock
+from services.entrances import Entrance
+from services.profiles import Profile
+
+# How often a decision is made anew before something else must be wrong.
+ATTEMPTS = 5
+
+_HOLDER = """
+SELECT {identity}, {user} FROM identities identity
+JOIN users account ON account.id = identity.user_id
+WHERE identity.provider = $1 AND identity.issuer = $2 AND identity.subject = $3
+"""
+
+_LOGGED_IN = """
+UPDATE users SET last_login_at = $1, last_login_hour = $2
+WHERE id = $3 AND status = 'ACTIVE' RETURNING id
+"""
+
+
+_ORIGINS = {
+    LoginResolution.MATCHED: LinkOrigin.FIELD_MATCHING,
+    LoginResolution.BOUND: LinkOrigin.ASK_TO_BIND,
+    None: LinkOrigin.LINKED_BY_USER,
+}
+
+
+class Changed(Exception):
+    """What the decision rested on is no longer so: decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """An identity and the account that holds it."""
+
+    identity: Identity
+    user: User
+
+
+class Links:
+    """Reads and writes who is who."""
+
+    def __init__(self, *, clock: Clock, audit: Audit, accounts: Accounts) -> None:
+        self._clock = clock
+        self._audit = audit
+        self._accounts = accounts
+
+    async def holder(self, corp_id: str, subject: str) -> Holder | None:
+        """Who holds the identity of a member, in one statement."""
+        sql = _HOLDER.format(
+            identity=database.columns(Identity, "identity"),
+            user=database.columns(User, "account"),
+        )
+        row = await database.fetch_one(sql, IdentityProvider.WECOM, corp_id, subject)
+        if row is None:
+            return None
+        identity = database.read(Identity, row, "identity")
+        user = database.read(User, row, "account")
+        return Holder(identity, user) if identity and user else None
+
+    async def facts(
+        self, source: IdentitySource, app: App, profile: Profile, *, rules: Rules
+    ) -> Facts:
+        """Everything that a login of this member is decided by."""
+        holder = await self.holder(source.corp_id, profile.subject)
+        if holder is not None:
+            linked = Account(holder.user.id, active=is_active(holder.user))
+            return Facts(source.corp_id, app.allow_sign_up, linked=linked)
+        fields = rules.match_fields
+        candidates = (
+            await self._accounts.candidates(
+                fields,
+                emails=profile.emails,
+                phone=profile.phone,
+                userid=profile.user_id,
+            )
+            if fields
+            else []
+        )
+        return Facts(
+            corp_id=source.corp_id,
+            allow_sign_up=app.allow_sign_up,
+            told=told(profile),
+            candidates=tuple(await self.accounts(candidates)),
+        )
+
+    async def accounts(self, users: Iterable[User]) -> list[Account]:
+        """What decides about each of `users`."""
+        users = list(users)
+        corps: dict[uuid.UUID, set[str]] = {user.id: set() for user in users}
+        for identity in await Identity.filter(user_id__in=list(corps)) if users else []:
+            corps[identity.user_id].add(identity.issuer)
+        return [
+            Account(
+                id=user.id,
+                active=is_active(user),
+                privileged=user.role is not Role.MEMBER,
+                corps=frozenset(corps[user.id]),
+            )
+            for user in users
+        ]
+
+    async def lock(self, user_id: uuid.UUID) -> None:
+        """
+        Hold an account until the transaction ends.
+
+        Two who each unlink one of the two last identities would otherwise both see the
+        other one still there.
+        """
+        await database.fetch(
+            "UPDATE users SET id = id WHERE id = $1 RETURNING id", user_id
+        )
+
+    async def create(
+        self, source: IdentitySource, profile: Profile
+    ) -> tuple[User, Identity]:
+        """
+        A new account that holds the member's identity.
+
+        What WeCom tells stays in the identity's profile until somebody verifies it:
+        an e-mail that an administrator of WeCom typed proves nothing about a mailbox.
+
+        :raises Taken: somebody else was faster.
+        """
+        user = await self._accounts.create_for_member(profile.display_name)
+        identity = await self.link(user.id, source, profile, LinkOrigin.CREATED)
+        return user, identity
+
+    async def link(
+        self,
+        user_id: uuid.UUID,
+        source: IdentitySource,
+        profile: Profile,
+        origin: LinkOrigin,
+    ) -> Identity:
+        """
+        :raises Taken: the identity is linked, or the account holds one of this corp.
+        """
+        now = self._clock()
+        identity = Identity(
+            id=ids.new(),
+            user_id=user_id,
+            provider=IdentityProvider.WECOM,
+            issuer=source.corp_id,
+            subject=profile.subject,
+            identity_source_id=source.id,
+            profile=profile.to_store(),
+            linked_at=now,
+            linked_by=origin,
+            checked_at=now,
+        )
+        await identity.save(force_create=True)
+        return identity
+
+    async def carry_out(
+        self,
+        caller: Caller,
+        decision: Decision,
+        entrance: Entrance,
+        profile: Profile,
+        *,
+        known: bool = True,
+    ) -> tuple[User, Identity]:
+        """
+        Do what was decided, in the transaction of the login.
+
+        :param known: whether the profile was told anew, and replaces the stored one.
+        :raises Taken: somebody else linked the identity or the account.
+        :raises Changed: what the decision rested on is no longer so.
+        """
+        source = entrance.source
+        user, identity = await self._held(decision, source, profile)
+        if decision.outcome is Outcome.LOG_IN and known:
+            identity.profile = profile.to_store()
+        await self.logged_in(user, identity, source)
+        if decision.outcome is not Outcome.LOG_IN:
+            await self._record_link(caller, decision, entrance, user, identity)
+        return user, identity
+
+    async def _held(
+        self, decision: Decision, source: IdentitySource, profile: Profile
+    ) -> tuple[User, Identity]:
+        if decision.outcome is Outcome.CREATE_ACCOUNT:
+            return await self.create(source, profile)
+        if decision.outcome is Outcome.LINK_AND_LOG_IN and decision.account_id:
+            origin = _ORIGINS[decision.resolution]
+            identity = await self.link(decision.account_id, source, profile, origin)
+            user = await User.get_or_none(id=decision.account_id)
+            if user is None:
+                raise Changed
+            return user, identity
+        holder = await self.holder(source.corp_id, profile.subject)
+        if holder is None or holder.user.id != decision.account_id:
+            raise Changed
+        return holder.user, holder.identity
+
+    async def _record_link(
+        self,
+        caller: Caller,
+        decision: Decision,
+        entrance: Entrance,
+        user: User,
+        identity: Identity,
+    ) -> None:
+        facts = {
+            "by": user,
+            "app_id": entrance.app.id,
+            "identity_source_id": entrance.source.id,
+            "rule": decision.rule,
+            "corp_id": identity.issuer,
+            "wecom_user_id": identity.subject,
+        }
+        subject = ids.show(ids.USER, user.id)
+        if decision.outcome is Outcome.CREATE_ACCOUNT:
+            await self._audit.record(caller, "user.created", subject=subject, **facts)
+        await self._audit.record(caller, "identity.linked", subject=subject, **facts)
+
+    async def logged_in(
+        self, user: User, identity: Identity | None, source: IdentitySource | None
+    ) -> None:
+        """
+        Note the login, in its transaction.
+
+        :raises Changed: the account was disabled or deleted, or the identity unlinked,
+            since the decision.
+        """
+        now = self._clock()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        if not await database.fetch(_LOGGED_IN, now, hour, user.id):
+            raise Changed
+        user.last_login_at = now
+        if identity is None:
+            return
+        changes = {"last_login_at": now, "checked_at": now}
+        if source is not None:
+            identity.identity_source_id = source.id
+        updated = await Identity.filter(id=identity.id, user_id=user.id).update(
+            **changes,
+            identity_source_id=identity.identity_source_id,
+            profile=identity.profile,
+        )
+        if not updated:
+            raise Changed
+        identity.last_login_at = identity.checked_at = now
+
+
+def is_active(user: User) -> bool:
+    return user.status is UserStatus.ACTIVE
+
+
+def told(profile: Profile) -> frozenset[MatchField]:
+    """The fields of which WeCom told a value; the userid it always tells."""
+    found = {MatchField.USERNAME, MatchField.EXTERNAL_ID}
+    if profile.emails:
+        found.add(MatchField.EMAIL)
+    if profile.phone:
+        found.add(MatchField.PHONE)
+    return frozenset(found)
+
+
+def rules_of(source: IdentitySource) -> Rules:
+    """The saved rules of a source."""
+    return rules(AccountAssociation.of(source), login_only=source.login_only)
+
+
+def rules(association: AccountAssociation, *, login_only: bool) -> Rules:
+    """Rules that are saved, or that somebody tries out."""
+    return Rules(
+        mode=association.mode,
+        login_only=login_only,
+        match_fields=frozenset(association.match_fields or ()),
+        binding_methods=tuple(association.binding_methods or ()),
+        match_across_corps=bool(association.match_across_corps),
+    )

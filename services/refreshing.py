@@ -1,0 +1,228 @@
+"""
+Refreshing: what keeps a phone logged in for months, and lets go of it in time.
+
+Each refresh looks again at everything that the session rests on. Whatever is refused
+for another reason than the session's end leaves the token unspent, so that mending the
+reason is enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import wecom
+from models import (
+    App,
+    Identity,
+    IdentitySource,
+    RefreshToken,
+    Session,
+    User,
+    database,
+    ids,
+)
+from services import entrances, problems, refusals, sessions
+from services.audit import Audit, Trail
+from services.callers import Caller
+from services.clock import Clock
+from services.links import is_active
+from services.members import Members
+from services.rates import Rates
+from services.refresh_tokens import RefreshTokens, Standing
+from services.sessions import LoggedIn, Sessions
+
+# After WeCom did not answer, it is asked again about a member no sooner than this.
+ASKED_AGAIN = timedelta(minutes=5)
+
+_CLAIM = """
+UPDATE identities SET checked_at = $1 WHERE id = $2 AND checked_at = $3 RETURNING id
+"""
+
+_EXTEND = """
+UPDATE sessions SET expires_at = $1, last_seen_at = $2
+WHERE id = $3 AND revoked_at IS NULL RETURNING id
+"""
+
+
+class _Ended(Exception):
+    """The session was ended between our look and our write."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A presented token, and everything it rests on."""
+
+    text: str
+    token: RefreshToken
+    session: Session
+    user: User
+
+
+class Refreshing:
+    """Replaces refresh tokens."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        audit: Audit,
+        rates: Rates,
+        refresh_tokens: RefreshTokens,
+        sessions: Sessions,
+        members: Members,
+        recheck: timedelta,
+    ) -> None:
+        self._clock = clock
+        self._audit = audit
+        self._rates = rates
+        self._refresh_tokens = refresh_tokens
+        self._sessions = sessions
+        self._members = members
+        self._recheck = recheck
+
+    async def refresh(self, caller: Caller, text: str) -> LoggedIn:
+        """
+        :raises Refusal: by `runtime.md`, "Tokens", and `binding-rules.md`, section 7.
+        """
+        trail = Trail(action="session.refresh_failed")
+        async with self._audit.refusals(caller, trail):
+            await self._rates.check(caller, None)
+            held = await self._find(trail, text)
+            if await self._refresh_tokens.standing(held.token) is Standing.THEFT:
+                await self._end_stolen(caller, held)
+                raise refusals.RefreshTokenInvalid("refresh.reused")
+            app = await self._look_again(caller, trail, held)
+            try:
+                successor = await self._replace(held, app)
+            except _Ended:
+                raise refusals.RefreshTokenInvalid("session.ended") from None
+            if successor is None:
+                raise refusals.RefreshTokenInvalid("refresh.key_gone")
+            tokens = await self._sessions.tokens(held.session, app, successor)
+        return LoggedIn(held.session, held.user, app, tokens)
+
+    async def session_of(self, text: str) -> tuple[Session, User] | None:
+        """The live session that a refresh token belongs to, whatever its standing."""
+        token = await self._refresh_tokens.find(text)
+        session = await Session.get_or_none(id=token.session_id) if token else None
+        if session is None or not sessions.is_live(session, now=self._clock()):
+            return None
+        user = await User.get_or_none(id=session.user_id)
+        return (session, user) if user else None
+
+    async def _find(self, trail: Trail, text: str) -> _Held:
+        token = await self._refresh_tokens.find(text)
+        session = await Session.get_or_none(id=token.session_id) if token else None
+        if token is None or session is None:
+            raise refusals.RefreshTokenInvalid("refresh.unknown")
+        trail.folded = False
+        trail.app_id = session.app_id
+        trail.identity_source_id = session.identity_source_id
+        trail.subject = ids.show(ids.SESSION, session.id)
+        if not sessions.is_live(session, now=self._clock()):
+            raise refusals.RefreshTokenInvalid("session.ended")
+        user = await User.get_or_none(id=session.user_id)
+        if user is None or not is_active(user):
+            raise refusals.RefreshTokenInvalid("account.disabled")
+        return _Held(text, token, session, user)
+
+    async def _look_again(self, caller: Caller, trail: Trail, held: _Held) -> App:
+        """
+        :raises Refusal: something that the session rests on is gone; for good only
+            where a member has left.
+        """
+        session = held.session
+        app_id = ids.show(ids.APP, session.app_id)
+        if session.identity_source_id is None or session.identity_id is None:
+            return await entrances.enabled_app(app_id)
+        entrance = await entrances.by_ids(app_id, session.identity_source_id)
+        identity = await Identity.get_or_none(id=session.identity_id)
+        if identity is None or identity.user_id != held.user.id:
+            raise refusals.RefreshTokenInvalid("identity.unlinked")
+        trail.corp_id, trail.wecom_user_id = identity.issuer, identity.subject
+        if self._is_due(identity):
+            await self._ask_again(caller, entrance.source, identity)
+        return entrance.app
+
+    def _is_due(self, identity: Identity) -> bool:
+        return bool(self._recheck) and (
+            self._clock() - identity.checked_at >= self._recheck
+        )
+
+    async def _ask_again(
+        self, caller: Caller, source: IdentitySource, identity: Identity
+    ) -> None:
+        """
+        Ask WeCom whether the member is still there; one process does, once.
+
+        WeCom being unreachable, busy, or not allowing the question ends nothing.
+
+        :raises MemberNotAllowed: the member has left; every session that came through
+            the identity is over.
+        """
+        now = self._clock()
+        if problems.standing(source, now) is not None:
+            return
+        if not await database.fetch(_CLAIM, now, identity.id, identity.checked_at):
+            return
+        userid = str(identity.profile.get("user_id") or identity.subject)
+        try:
+            async with self._members.deadline():
+                barred = await self._members.left(source, userid)
+        except (wecom.WecomError, refusals.WecomUnavailable):
+            again = now - self._recheck + min(self._recheck, ASKED_AGAIN)
+            await Identity.filter(id=identity.id).update(checked_at=again)
+            return
+        if barred is None:
+            return
+        await self._end_left(caller, source, identity)
+        # Whoever comes back within the day is asked about at the next login.
+        raise barred
+
+    async def _end_left(
+        self, caller: Caller, source: IdentitySource, identity: Identity
+    ) -> None:
+        async with database.transaction():
+            ended = await sessions.end("identity_id", identity.id, now=self._clock())
+            for id in ended:
+                await self._audit.record(
+                    caller,
+                    "session.revoked",
+                    subject=ids.show(ids.SESSION, id),
+                    identity_source_id=source.id,
+                    rule="member.left",
+                    corp_id=identity.issuer,
+                    wecom_user_id=identity.subject,
+                    by_system=True,
+                )
+
+    async def _end_stolen(self, caller: Caller, held: _Held) -> None:
+        async with database.transaction():
+            await sessions.end("id", held.session.id, now=self._clock())
+            await self._audit.record(
+                caller,
+                "session.reuse_detected",
+                subject=ids.show(ids.SESSION, held.session.id),
+                app_id=held.session.app_id,
+                identity_source_id=held.session.identity_source_id,
+                rule="refresh.reused",
+                by_system=True,
+            )
+
+    async def _replace(self, held: _Held, app: App) -> str | None:
+        """The successor: the same one, however often it is asked for."""
+        if held.token.replaced_at is not None:
+            return await self._refresh_tokens.successor(held.text, held.token)
+        session, now = held.session, self._clock()
+        expires_at = self._expiry(session, app, now)
+        async with database.transaction():
+            if not await database.fetch(_EXTEND, expires_at, now, session.id):
+                raise _Ended
+            successor = await self._refresh_tokens.replace(held.text, held.token)
+        session.expires_at, session.last_seen_at = expires_at, now
+        return successor
+
+    def _expiry(self, session: Session, app: App, now: datetime) -> datetime:
+        idle = now + timedelta(seconds=app.refresh_token_lifetime)
+        return min(idle, session.ends_at)

@@ -7,7 +7,7 @@ hour, and with it the logins of every corp. So for a minute nobody asks again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeGuard
 
 import wecom
@@ -99,11 +99,6 @@ class Problems:
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
 
-    def standing(self, source: IdentitySource) -> int | None:
-        """The errcode that everybody gets for now, without WeCom being asked."""
-        until = source.problem_until
-        return source.problem_code if until and self._clock() < until else None
-
     async def remember(self, source: IdentitySource, error: wecom.WecomError) -> None:
         """
         Remember `error`, if it is one to remember.
@@ -128,6 +123,12 @@ class Problems:
         """WeCom took the settings of `source`, as they were when it was asked."""
         if source.problem_code is not None:
             await database.fetch(_CLEAR, source.id, source.settings_version)
+
+
+def standing(source: IdentitySource, now: datetime) -> int | None:
+    """The errcode that everybody gets for now, without WeCom being asked."""
+    until = source.problem_until
+    return source.problem_code if until and now < until else None
 
 
 def message(code: int, language: Language, *, address: str | None = None) -> str:

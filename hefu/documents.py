@@ -42,8 +42,8 @@ RULES = (
     MaybeNullValidationRule,
     OneOfInputValidationRule,
 )
-# A syntax tree takes some hundred times the memory of its source.
-TREE_BYTES = 100
+# Dense documents take this much memory for each of their characters, tokens included.
+TREE_BYTES = 200
 # "Expected Name, found String 'hunter2'": the kind of what was found is enough.
 _TOKEN = re.compile(r"\b(String|BlockString|Name|Int|Float) ['\"].*['\"]", re.DOTALL)
 
@@ -120,7 +120,7 @@ class Documents:
         schema: GraphQLSchema,
         *,
         cache_size: int = 512,
-        cache_bytes: int = 64 * 1024 * 1024,
+        cache_bytes: int = 32 * 1024 * 1024,
         limits: Bounds | None = None,
     ) -> None:
         self._schema = schema

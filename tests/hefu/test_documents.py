@@ -222,7 +222,7 @@ def test_the_oldest_is_forgotten_first() -> None:
 
 
 def test_the_cache_is_bounded_by_bytes_too() -> None:
-    documents = Documents(SCHEMA, cache_bytes=100_000)
+    documents = Documents(SCHEMA, cache_bytes=200_000)
     for number in range(20):
         prepare(documents, f"{{a{number}:hello}}".ljust(300))
     assert len(documents) == 3

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -104,6 +105,21 @@ async def test_a_body_may_be_64_kib_and_no_more(client: httpx.AsyncClient) -> No
     body = b'{"query":"{hello}"}'.ljust(MOST_BYTES)
     assert (await send(client, body)).status_code == 200
     assert (await send(client, body + b" ")).status_code == 413
+
+
+async def test_a_body_that_does_not_say_its_length_is_bounded(
+    client: httpx.AsyncClient,
+) -> None:
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b" " * 1024
+        yield b'{"query":"{hello}"}'
+
+    for count, status in ((60, 200), (64, 413)):
+        answer = await client.post(
+            "/graphql", content=chunks(count), headers={"Content-Type": JSON}
+        )
+        assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,8 @@ def test_a_stop_waits_for_answers_but_not_for_half_requests(server: Running) -> 
         time.sleep(0.2)
         began = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
+        # Told at once, not when its time is up.
+        assert read_all(half).startswith(b"HTTP/1.1 503 ")
         assert b'{"data":{"slow":"done"}}' in read_all(answered)
     server.process.communicate(timeout=10)
     assert time.monotonic() - began < 5

@@ -26,18 +26,18 @@ from services.errors import UnauthenticatedReason as Reason
 from services.forms import NOT_FOUND, Form
 from services.language import Text
 
-MARK = "hefu_"
+PREFIX = "hefu_"
 ALPHABET = string.digits + string.ascii_letters
 # 62 ** 43 is just above 2 ** 256, and 62 ** 6 above 2 ** 32.
 BODY_LENGTH = 43
 CHECKSUM_LENGTH = 6
-PREFIX_LENGTH = len(MARK) + 6
+PREFIX_LENGTH = len(PREFIX) + 6
 
 # Every use would be a write otherwise.
 USE_NOTED = timedelta(minutes=1)
 
 _FORM = re.compile(
-    rf"{MARK}([0-9A-Za-z]{{{BODY_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
+    rf"{PREFIX}([0-9A-Za-z]{{{BODY_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})"
 )
 
 _NO_MEMBER = Text(
@@ -206,7 +206,7 @@ class ApiKeys:
 def new_secret() -> str:
     """A key as it is shown, once."""
     body = _base62(secrets.randbits(256), BODY_LENGTH)
-    return MARK + body + _checksum(body)
+    return PREFIX + body + _checksum(body)
 
 
 def is_well_formed(secret: str) -> bool:

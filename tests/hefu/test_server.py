@@ -54,6 +54,15 @@ def test_a_second_request_has_its_own_time(server: Running) -> None:
             time.sleep(SECONDS * 0.6)
 
 
+def test_answers_do_not_wait_for_the_clients_acknowledgement(server: Running) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        client.post("/graphql", json={"query": "{hello}"})
+        began = time.monotonic()
+        for _ in range(100):
+            client.post("/graphql", json={"query": "{hello}"})
+    assert time.monotonic() - began < 2  # With 40 ms each it would be four.
+
+
 def test_an_answer_may_take_longer_than_a_request(server: Running) -> None:
     asked = {"query": f"{{slow(seconds: {SECONDS * 2})}}"}
     answer = httpx.post(f"{server.url}/graphql", json=asked, timeout=10)

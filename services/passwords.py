@@ -13,8 +13,9 @@ import base64
 import os
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
@@ -22,8 +23,8 @@ from argon2.exceptions import VerifyMismatchError
 from zxcvbn.matching import RANKED_DICTIONARIES, omnimatch
 from zxcvbn.scoring import most_guessable_match_sequence
 
-from services.errors import InputErrorCode, Problem
-from services.forms import TOO_LONG, TOO_SHORT
+from services.errors import InputErrorCode, Problem, rejected
+from services.forms import TOO_LONG, TOO_SHORT, Form
 from services.language import Text
 from services.refusals import RateLimited
 
@@ -55,6 +56,11 @@ COMMON = Text(
 TELLTALE = Text(
     "A password must not repeat the account's name or address.",
     "密码不能与用户名、姓名、邮箱或手机号相同。",
+)
+
+TOO_MANY = Text(
+    "Too many attempts. Please wait for {seconds} seconds.",
+    "尝试次数过多，请在 {seconds} 秒后再试。",
 )
 
 
@@ -114,6 +120,29 @@ class Passwords:
             return _problem(path, InputErrorCode.TOO_WEAK, COMMON)
         return None
 
+    async def hash_good(
+        self,
+        form: Form,
+        path: str,
+        password: str | None,
+        *,
+        unlike: Iterable[str | None] = (),
+    ) -> str | None:
+        """
+        Judge the last field of a form, and hash it if the whole form is good.
+
+        :raises InputRejected: with everything that is wrong.
+        """
+        if password is None:
+            form.check()
+            return None
+        with busy_at(path):
+            flaw = await self.flaw(path, password, unlike=unlike)
+            if flaw is not None:
+                form.problems.append(flaw)
+            form.check()
+            return await self.hash(password)
+
     async def hash(self, password: str) -> str:
         """
         The hash to store for a `password` without flaw.
@@ -166,6 +195,21 @@ class Passwords:
         self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return await asyncio.wrap_future(future)
+
+
+@contextmanager
+def busy_at(path: str) -> Generator[None]:
+    """
+    A form tells of too many attempts, and of a full queue, at the field.
+
+    :raises InputRejected: RATE_LIMITED, in place of the refusal of a login.
+    """
+    try:
+        yield
+    except RateLimited as refusal:
+        raise rejected(
+            path, InputErrorCode.RATE_LIMITED, TOO_MANY, seconds=refusal.retry_after
+        ) from None
 
 
 def _cores() -> int:

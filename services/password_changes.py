@@ -1,0 +1,132 @@
+"""A person's own password: changed by whoever knows it, first set after a login."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from models import User, database, ids
+from services import account_fields, attempts, sessions
+from services.attempts import Attempts
+from services.audit import Audit
+from services.callers import Caller
+from services.clock import Clock
+from services.errors import (
+    InputErrorCode,
+    InputRejected,
+    Unauthenticated,
+    UnauthenticatedReason,
+    rejected,
+)
+from services.forms import REQUIRED, Form
+from services.language import Text
+from services.passwords import Passwords, busy_at
+from services.refusals import RateLimited
+
+# A first password is for whoever logs in now, not for whoever finds the phone later.
+RECENT_LOGIN = timedelta(minutes=10)
+
+WRONG = Text("The current password is wrong.", "当前密码错误。")
+
+
+class PasswordChanges:
+    """Changes the password of the person who asks."""
+
+    def __init__(
+        self, *, audit: Audit, clock: Clock, passwords: Passwords, attempts: Attempts
+    ) -> None:
+        self._audit = audit
+        self._clock = clock
+        self._passwords = passwords
+        self._attempts = attempts
+
+    async def change(self, caller: Caller, current: str | None, new: str) -> User:
+        """
+        Change the caller's own password and end their other sessions.
+
+        :param current: what it was; a first password needs a recent login instead.
+        :raises Unauthenticated: REAUTHENTICATE: the login is not recent enough.
+        :raises InputRejected: INVALID_CREDENTIALS, RATE_LIMITED, or what is wrong with
+            the new one.
+        """
+        person, session = caller.person()
+        user = await User.get_or_none(id=person.id)
+        if user is None:
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        known = user.password_hash
+        if known is None and self._clock() - session.created_at >= RECENT_LOGIN:
+            raise Unauthenticated(UnauthenticatedReason.REAUTHENTICATE)
+        form = Form()
+        if known is not None:
+            await self._check(caller, form, user, current)
+        hash = await self._passwords.hash_good(
+            form, "newPassword", new, unlike=account_fields.names(user)
+        )
+        async with database.transaction():
+            user = await self._unchanged(user.id, known)
+            user.password_hash = hash
+            user.updated_at = self._clock()
+            await user.save(update_fields=["password_hash", "updated_at"])
+            await self._end_others(caller, user, session.id)
+        return user
+
+    async def _check(
+        self, caller: Caller, form: Form, user: User, current: str | None
+    ) -> None:
+        """Refuse a current password that is wrong, and count it as a guess."""
+        if current is None:
+            form.refuse("currentPassword", InputErrorCode.REQUIRED, REQUIRED)
+            return
+        with busy_at("currentPassword"):
+            if await self._is_right(caller, user, current):
+                return
+        form.problems.extend(_wrong().problems)
+        await self._refused(caller, InputErrorCode.INVALID_CREDENTIALS)
+
+    async def _is_right(self, caller: Caller, user: User, password: str) -> bool:
+        key = attempts.account_key(user, "")
+        try:
+            attempt = await self._attempts.begin(key, caller.origin.ip_address)
+        except RateLimited:
+            await self._refused(caller, InputErrorCode.RATE_LIMITED)
+            raise
+        try:
+            right = await self._passwords.verify(user.password_hash, password)
+        except RateLimited:
+            # The queue is full: nobody looked at the password.
+            await self._attempts.succeeded(attempt)
+            raise
+        if right:
+            await self._attempts.succeeded(attempt)
+        return right
+
+    async def _unchanged(self, id: uuid.UUID, known: str | None) -> User:
+        """Of two who change one password at once, the second one must know the new."""
+        user = await User.select_for_update().get_or_none(id=id)
+        if user is None:
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        if user.password_hash != known:
+            raise _wrong()
+        return user
+
+    async def _end_others(self, caller: Caller, user: User, kept: uuid.UUID) -> None:
+        for id in await sessions.end_others(user.id, kept, now=self._clock()):
+            ended = ids.show(ids.SESSION, id)
+            await self._audit.record(
+                caller, "session.revoked", subject=ended, rule="password.changed"
+            )
+        await self._audit.record(
+            caller,
+            "user.password_changed",
+            subject=ids.show(ids.USER, user.id),
+            changed=["password"],
+        )
+
+    async def _refused(self, caller: Caller, code: InputErrorCode) -> None:
+        await self._audit.fold(
+            caller, "user.password_change_failed", failure=code, rule=None
+        )
+
+
+def _wrong() -> InputRejected:
+    return rejected("currentPassword", InputErrorCode.INVALID_CREDENTIALS, WRONG)

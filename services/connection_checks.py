@@ -111,8 +111,10 @@ class Check:
 NOT_ASKED = Text(
     "Not looked at: an earlier check failed.", "前面的检查未通过，未检查。"
 )
+WECOM_NOT_ASKED = Text("WeCom was not asked.", "未询问企业微信。")
 REACHED = Text("WeCom answers.", "可以访问企业微信。")
-NOT_REACHED = Text("WeCom could not be reached.", "无法访问企业微信。")
+NOT_WECOM_NOT_ASKED = Text("WeCom was not asked.", "未询问企业微信。")
+REACHED = Text("WeCom could not be reached.", "无法访问企业微信。")
 NOT_UNDERSTOOD = Text(
     "Something answers, but not as WeCom does.", "有应答，但并非企业微信的应答。"
 )
@@ -219,7 +221,7 @@ class Reading:
     def _reachable(self) -> Check:
         token = self.answers.token
         if isinstance(token, Unasked):
-            return self._skipped(Name.REACHABLE)
+            return self._skipped(Name.REACHABLE, WECOM_NOT_ASKED)
         if isinstance(token, wecom.BadAnswer | wecom.UnexpectedStatus):
             return self._failed(Name.REACHABLE, NOT_UNDERSTOOD, OPEN_THE_WAY)
         if isinstance(token, wecom.Unavailable):

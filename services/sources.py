@@ -250,7 +250,6 @@ def _new_settings(source: IdentitySource) -> Columns:
 
 
 def _read_new(form: Form, new: NewWecomMobile) -> Values:
-    association = account_association.read(form, new.account_association)
     return {
         "identifier": {
             "identifier": form.shaped("identifier", new.identifier, IDENTIFIER)
@@ -260,7 +259,9 @@ def _read_new(form: Form, new: NewWecomMobile) -> Values:
         "agentId": _agent_id(form, new.agent_id),
         "schema": _schema(form, new.schema),
         "loginOnly": {"login_only": bool(new.login_only)},
-        "accountAssociation": association.columns(),
+        "accountAssociation": account_association.read(
+            form, new.account_association
+        ).columns(),
         "enabled": {"enabled": new.enabled is not False},
     }
 

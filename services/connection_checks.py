@@ -113,8 +113,7 @@ NOT_ASKED = Text(
 )
 WECOM_NOT_ASKED = Text("WeCom was not asked.", "未询问企业微信。")
 REACHED = Text("WeCom answers.", "可以访问企业微信。")
-NOT_WECOM_NOT_ASKED = Text("WeCom was not asked.", "未询问企业微信。")
-REACHED = Text("WeCom could not be reached.", "无法访问企业微信。")
+NOT_REACHED = Text("WeCom could not be reached.", "无法访问企业微信。")
 NOT_UNDERSTOOD = Text(
     "Something answers, but not as WeCom does.", "有应答，但并非企业微信的应答。"
 )

@@ -21,7 +21,7 @@ from services.audit import Audit
 from services.callers import Caller
 from services.clock import Clock
 from services.connection_checks import Answers, Check, Reading, Status, Unasked
-from services.errors import InputErrorCode, InputRejected, rejected
+from services.errors import InputErrorCode, rejected
 from services.forms import NOT_FOUND, Form
 from services.language import Language, Text
 from services.members import Members
@@ -114,21 +114,21 @@ class ConnectionTest:
         """
         caller.require(Role.ADMIN)
         form = Form()
-        key = ids.read(ids.SOURCE, id)
-        source = await IdentitySource.get_or_none(id=key) if key else None
         userid = form.optional_line(
             "wecomUserId",
             wecom_user_id,
             pattern=Profile.USERID,
             otherwise=linking.USERID,
         )
-        if source is None:
+        key = ids.read(ids.SOURCE, id)
+        if not (key and await IdentitySource.exists(id=key)):
             form.refuse("id", InputErrorCode.NOT_FOUND, NOT_FOUND)
-            raise InputRejected(form.problems)
         form.check()
-        async with self._alone(source):
-            # What another test has just found out is known to this one.
-            await source.refresh_from_db()
+        async with self._alone(id):
+            # Read here: what the test before has found out counts for this one.
+            source = await IdentitySource.get_or_none(id=key)
+            if source is None:
+                raise rejected("id", InputErrorCode.NOT_FOUND, NOT_FOUND)
             report = await self.report(
                 source, wecom_user_id=userid, language=caller.origin.language
             )
@@ -178,7 +178,7 @@ class ConnectionTest:
         return Answers(None, info, profile)
 
     @asynccontextmanager
-    async def _alone(self, source: IdentitySource) -> AsyncGenerator[None]:
+    async def _alone(self, id: str) -> AsyncGenerator[None]:
         """
         One test of a source at a time, over all processes.
 
@@ -188,19 +188,19 @@ class ConnectionTest:
         :raises InputRejected: RATE_LIMITED.
         """
         now = self._clock()
-        claim = digests.of("connection test under way", str(source.id))
+        claim = digests.of("connection test under way", id)
         until = now + CLAIMED
         if not await database.fetch(_CLAIM, claim, until, now):
             raise rejected("id", InputErrorCode.RATE_LIMITED, UNDER_WAY)
         try:
-            await self._count(source)
+            await self._count(id)
             yield
         finally:
             await database.fetch(_RELEASE, claim, until)
 
-    async def _count(self, source: IdentitySource) -> None:
+    async def _count(self, id: str) -> None:
         now = self._clock()
-        key = digests.of("connection tests", str(source.id))
+        key = digests.of("connection tests", id)
         row = await database.fetch_one(_COUNT, key, now + WITHIN, now)
         if row and row["count"] > MOST:
             raise rejected("id", InputErrorCode.RATE_LIMITED, TOO_OFTEN, most=MOST)

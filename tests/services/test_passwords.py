@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import pytest
+from argon2 import PasswordHasher
+
+from services.passwords import Passwords
+from services.refusals import RateLimited
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+GOOD = "correct horse battery staple"
+
+
+@pytest.fixture(scope="module")
+def passwords() -> Passwords:
+    return Passwords(hasher=CHEAP)
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [
+        ("", "TOO_SHORT"),
+        ("7 chars", "TOO_SHORT"),
+        ("密码太短了吧？", "TOO_SHORT"),
+        # Eight code points that are four characters once they are composed.
+        ("e\N{COMBINING ACUTE ACCENT}" * 4, "TOO_SHORT"),
+        ("x" * 129, "TOO_LONG"),
+        ("x" * 60_000, "TOO_LONG"),
+        ("\N{COMBINING ACUTE ACCENT}" * 60_000, "TOO_LONG"),
+        ("half a pair \ud83d", "INVALID_FORMAT"),
+        ("password", "TOO_WEAK"),
+        ("PASSWORD", "TOO_WEAK"),
+        ("P@ssw0rd", "TOO_WEAK"),
+        ("12345678", "TOO_WEAK"),
+        ("１２３４５６７８", "TOO_WEAK"),
+        ("qwertyuiop", "TOO_WEAK"),
+        ("88888888", "TOO_WEAK"),
+        ("abcd1234", "TOO_WEAK"),
+        ("iloveyou1", "TOO_WEAK"),
+        ("passwordpassword", "TOO_WEAK"),
+    ],
+)
+async def test_a_password_that_will_not_do(
+    passwords: Passwords, password: str, code: str
+) -> None:
+    problem = await passwords.flaw("password", password)
+
+    assert problem is not None
+    assert (problem.path, problem.code) == (("password",), code)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        GOOD,
+        "8 chars!",
+        "x" * 128,
+        "密码要长一点才安全",
+        "🔑🐎🔋📎🔑🐎🔋📎",
+        "nul\0in the middle",
+    ],
+)
+async def test_a_password_that_will_do(passwords: Passwords, password: str) -> None:
+    assert await passwords.flaw("password", password) is None
+    assert await passwords.verify(await passwords.hash(password), password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "Zhang.San-2024",
+        " zhang.san-2024 ",
+        "zhangsan.work@example.com",
+        "ZhangSan.Work",
+    ],
+)
+async def test_a_password_must_not_repeat_a_name_or_an_address(
+    passwords: Passwords, password: str
+) -> None:
+    unlike = ("zhang.san-2024", None, "zhangsan.work@example.com")
+
+    problem = await passwords.flaw("newPassword", password, unlike=unlike)
+
+    assert problem is not None
+    assert (problem.path, problem.code) == (("newPassword",), "TOO_WEAK")
+
+
+async def test_one_password_whatever_keyboard_typed_it(passwords: Passwords) -> None:
+    composed = await passwords.hash("caf\N{LATIN SMALL LETTER E WITH ACUTE} 123 noir")
+
+    assert await passwords.verify(
+        composed, "cafe\N{COMBINING ACUTE ACCENT} １２３ noir"
+    )
+
+
+@pytest.mark.parametrize(
+    "typed", ["", GOOD.upper(), GOOD + " ", "\ud83d", "x" * 60_000, "\0"]
+)
+async def test_what_is_not_the_password(passwords: Passwords, typed: str) -> None:
+    assert not await passwords.verify(await passwords.hash(GOOD), typed)
+
+
+async def test_no_password_is_nobodys(passwords: Passwords) -> None:
+    assert not await passwords.verify(None, GOOD)
+
+
+async def test_unknown_passwordless_and_wrong_take_the_same_time() -> None:
+    passwords = Passwords(workers=1)
+    stored = await passwords.hash(GOOD)
+    times: dict[str, list[float]] = {"wrong": [], "none": [], "unusable": []}
+    for _ in range(5):
+        times["wrong"].append(await _seconds(passwords, stored, "something else"))
+        times["none"].append(await _seconds(passwords, None, GOOD))
+        times["unusable"].append(await _seconds(passwords, stored, "\ud83d"))
+
+    best = [min(taken) for taken in times.values()]
+    assert max(best) < 1.3 * min(best)
+
+
+async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
+    passwords = Passwords(workers=1, waiting=2)
+    stored = await passwords.hash(GOOD)
+
+    answers = await asyncio.gather(
+        *(passwords.verify(stored, GOOD) for _ in range(5)), return_exceptions=True
+    )
+
+    assert answers[:3] == [True, True, True]
+    refusals = answers[3:]
+    assert [type(refusal) for refusal in refusals] == [RateLimited, RateLimited]
+    assert isinstance(refusals[0], RateLimited)
+    assert refusals[0].retry_after == 3
+    assert await passwords.verify(stored, GOOD)
+    assert passwords.queue == 0
+
+
+async def test_whoever_goes_away_gives_up_a_place_in_the_queue() -> None:
+    passwords = Passwords(workers=1, waiting=1)
+    stored = await passwords.hash(GOOD)
+    running = asyncio.create_task(passwords.verify(stored, GOOD))
+    waiting = asyncio.create_task(passwords.verify(stored, GOOD))
+    await asyncio.sleep(0)
+    assert passwords.queue == 2
+
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert passwords.queue == 1
+    assert await passwords.verify(stored, GOOD)
+    assert await running
+
+
+async def test_as_many_at_once_as_cores_and_the_loop_goes_on() -> None:
+    passwords = Passwords()
+    stored = await passwords.hash(GOOD)
+    work = asyncio.gather(*(passwords.verify(stored, GOOD) for _ in range(8)))
+    await asyncio.sleep(0)
+    assert passwords.queue == 8
+    longest, started = 0.0, time.perf_counter()
+    while not work.done():
+        before = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - before)
+
+    assert await work == [True] * 8
+    took = time.perf_counter() - started
+    assert longest < took / 4, "the loop stood still for as long as two of eight take"
+    assert passwords._workers == len(os.sched_getaffinity(0))
+
+
+async def test_a_judgement_takes_a_bounded_time(passwords: Passwords) -> None:
+    leet = "@4([{<63$5!1|70+%2"
+    started = time.perf_counter()
+    for length in (32, 33, 128):
+        await passwords.flaw("password", (leet * 8)[:length])
+
+    assert time.perf_counter() - started < 1
+
+
+async def test_a_hash_of_older_parameters_is_outdated(passwords: Passwords) -> None:
+    today = Passwords()
+
+    assert today.is_outdated(await passwords.hash(GOOD))
+    assert not today.is_outdated(await today.hash(GOOD))
+
+
+async def _seconds(passwords: Passwords, stored: str | None, typed: str) -> float:
+    started = time.perf_counter()
+    assert not await passwords.verify(stored, typed)
+    return time.perf_counter() - started

@@ -1,5 +1,5 @@
 """
-HTTP/1.1 for httpx, on asyncio's streams and httptools.
+HTTP/1.1 for httpx, on asyncio and httptools.
 
 Why not httpx's own: a code is good for one request, so it must be certain whether a
 request left the house; and each login pays three of them. The figures are in
@@ -12,11 +12,11 @@ a proxy from the environment or writes to a log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from typing import cast
 
 import certifi
 import httptools
@@ -25,7 +25,8 @@ import httpx
 MAX_AROUND_BODY = 64 * 1024
 """Bytes for headers, chunk sizes and trailers: httptools would take them endlessly."""
 
-CHUNK = 16 * 1024
+MAX_UNREAD = 64 * 1024
+"""Bytes of a body that wait to be read before the other side has to."""
 
 Origin = tuple[str, str, int]
 
@@ -78,7 +79,7 @@ class Transport(httpx.AsyncBaseTransport):
     def take_back(self, connection: Connection) -> None:
         """Never waits: it also runs while a cancelled login is being unwound."""
         self._slots.release()
-        if not connection.is_reusable():
+        if not connection.rest():
             connection.close()
             return
         connection.used_at = asyncio.get_running_loop().time()
@@ -117,10 +118,13 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _opened(self, origin: Origin) -> Connection:
         scheme, host, port = origin
-        reader, writer = await asyncio.open_connection(
-            host, port, ssl=self._tls if scheme == "https" else None
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(origin),
+            host,
+            port,
+            ssl=self._tls if scheme == "https" else None,
         )
-        return Connection(reader, writer, origin=origin)
+        return connection
 
 
 class Body(httpx.AsyncByteStream):
@@ -140,66 +144,88 @@ class Body(httpx.AsyncByteStream):
             self._transport.take_back(connection)
 
 
-class Connection:
-    """Carries one request at a time."""
+class Connection(asyncio.Protocol):
+    """Carries one request at a time. What comes in unasked makes it unfit for more."""
 
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        *,
-        origin: Origin,
-    ) -> None:
+    _transport: asyncio.Transport
+
+    def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.used_at = 0.0
-        self._reader = reader
-        self._writer = writer
-        self._answer = Answer()
+        self._answer: Answer | None = None
+        self._failure: httpx.TransportError | None = None
+        self._news = asyncio.Event()
 
     async def send(self, request: httpx.Request) -> None:
         self._answer = Answer()
         lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
         lines += [b"%b: %b" % header for header in request.headers.raw]
-        self._writer.write(b"\r\n".join([*lines, b"", await request.aread()]))
+        self._transport.write(b"\r\n".join([*lines, b"", await request.aread()]))
 
     async def head(self) -> Answer:
-        while not self._answer.has_head:
-            self._answer.feed(await self._read())
-        return self._answer
+        answer = self._answer = self._answer or Answer()
+        while not answer.has_head:
+            await self._more()
+        return answer
 
     async def body(self) -> bytes:
         """What has come in, and nothing at the end."""
-        while not (self._answer.body or self._answer.is_whole):
-            self._answer.feed(await self._read())
-        body, self._answer.body = self._answer.body, b""
+        answer = await self.head()
+        while not (answer.body or answer.is_whole):
+            await self._more()
+        body, answer.body = answer.body, b""
         return body
 
-    def is_reusable(self) -> bool:
-        return self._answer.leaves_connection_open and not self._writer.is_closing()
+    def rest(self) -> bool:
+        """Whether it may be kept for another request."""
+        answer, self._answer = self._answer, None
+        return bool(answer and answer.leaves_connection_open and self._is_sound())
 
     def is_quiet(self) -> bool:
-        """
-        Whether nothing came in while it lay idle.
-
-        The loop may not have noticed the other side's farewell yet, so the socket is
-        asked: a code that is sent on a dying connection counts as spent.
-        """
-        if self._reader.at_eof() or self._writer.is_closing():
+        """Whether nothing came in while it rested."""
+        if not self._is_sound():
             return False
+        # The loop may not have noticed the other side's farewell yet, so the socket is
+        # asked: a code that is sent on a dying connection counts as spent.
         waiting = select.poll()
-        waiting.register(self._writer.get_extra_info("socket"), select.POLLIN)
+        waiting.register(self._transport.get_extra_info("socket"), select.POLLIN)
         return not waiting.poll(0)
 
     def close(self) -> None:
-        self._writer.transport.abort()
+        self._transport.abort()
 
-    async def _read(self) -> bytes:
-        data: bytes | None = None
-        with contextlib.suppress(OSError):
-            data = await self._reader.read(CHUNK)
-        if data is None:
-            raise httpx.ReadError("the connection broke")
-        return data
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self._failure = httpx.RemoteProtocolError("it spoke unasked")
+            return
+        try:
+            self._answer.feed(data)
+        except httpx.RemoteProtocolError as error:
+            self._failure = error
+        if len(self._answer.body) > MAX_UNREAD:
+            self._transport.pause_reading()
+        self._news.set()
+
+    def eof_received(self) -> None:
+        if self._answer:
+            self._answer.end_of_stream()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._failure = self._failure or httpx.ReadError("the connection broke")
+        self._news.set()
+
+    async def _more(self) -> None:
+        if self._failure:
+            raise self._failure
+        self._news.clear()
+        self._transport.resume_reading()
+        await self._news.wait()
+
+    def _is_sound(self) -> bool:
+        return not (self._failure or self._transport.is_closing())
 
 
 class Answer:
@@ -216,9 +242,6 @@ class Answer:
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
-        if not data:
-            self._end_of_stream()
-            return
         self._around_body += len(data)
         try:
             self._parser.feed_data(data)
@@ -227,11 +250,11 @@ class Answer:
         if self._around_body > MAX_AROUND_BODY:
             raise httpx.RemoteProtocolError("this is no HTTP answer, or a wasteful one")
 
-    def _end_of_stream(self) -> None:
+    def end_of_stream(self) -> None:
+        """In HTTP/1.0 a body may go on until the connection ends."""
         names = {name.lower() for name, _ in self.headers}
-        if not self.has_head or names & {b"content-length", b"transfer-encoding"}:
-            raise httpx.ReadError("the answer ends too early")
-        self.is_whole = True  # HTTP/1.0: the body goes on until the connection ends.
+        if self.has_head and not names & {b"content-length", b"transfer-encoding"}:
+            self.is_whole = True
 
     def on_message_begin(self) -> None:
         # Nothing was asked after the one answer, so this one would answer the next.

@@ -19,6 +19,7 @@ class OpenProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.access_log = False  # WeCom's URLs hold secrets, the sandbox's too.
         self.scope["extensions"] = {TRANSPORT: {"transport": self.transport}}
 
 

@@ -28,7 +28,7 @@ class ApiKey(Node):
         description="From when on it is refused; null: never."
     )
     last_used_at: datetime | None = strawberry.field(
-        description="When it was last used, to the hour or so; null: never."
+        description="When it was last used, to the minute or so; null: never."
     )
     revoked_at: datetime | None = strawberry.field(
         description="When it was revoked; null if it was not."

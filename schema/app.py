@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Self
+from uuid import UUID
 
 import strawberry
 
@@ -11,7 +13,8 @@ from schema.context import Info
 from schema.errors import InputError, no_errors
 from schema.inputs import Filled
 from schema.node import Node, Viewer, only
-from schema.pages import After, Before, Connection, First, Last
+from schema.pages import After, Before, Connection, First, Last, asked
+from services.batches import PartOf
 from services.lists import AppOrderField
 from services.pages import OrderDirection
 
@@ -28,7 +31,15 @@ async def sources_of(
     last: Last = strawberry.UNSET,
     before: Before = strawberry.UNSET,
 ) -> Connection[IdentitySource]:
-    raise NotImplementedError
+    root.viewer.require_admin()
+    loader = info.context.loaders.sources_of_app
+    part = asked(first, after, last, before).of(loader.nested.order)
+    key = PartOf(root.key, part)
+    return Connection.of(
+        await loader.load(key),
+        partial(WecomMobileIdentitySource.of, viewer=root.viewer),
+        count=partial(loader.counts.load, key.whole),
+    )
 
 
 @strawberry.type(
@@ -80,6 +91,7 @@ class App(Node):
     updated_at: datetime = strawberry.field(
         description="When its settings last changed."
     )
+    key: strawberry.Private[UUID]
     viewer: strawberry.Private[Viewer]
 
     @classmethod
@@ -97,6 +109,7 @@ class App(Node):
             session_lifetime=app.session_lifetime,
             created_at=app.created_at,
             updated_at=app.updated_at,
+            key=app.id,
             viewer=viewer,
         )
         return whole if viewer.is_admin else only(OPEN, whole)
@@ -269,4 +282,7 @@ class AppOrder(Filled):
 
 
 # At the end, since what they name in turn is in this module.
-from schema.identity_source import IdentitySource  # noqa: E402
+from schema.identity_source import (  # noqa: E402
+    IdentitySource,
+    WecomMobileIdentitySource,
+)

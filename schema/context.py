@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import strawberry
 
@@ -16,6 +17,11 @@ class Context:
     caller: Caller
     services: Services
     loaders: Loaders
+
+    @classmethod
+    def of(cls, caller: Caller, services: Services) -> Self:
+        """The context of one request, with loaders of its own."""
+        return cls(caller, services, Loaders.open(services.batches))
 
 
 Info = strawberry.Info[Context, None]

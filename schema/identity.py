@@ -10,17 +10,24 @@ from models import IdentityProvider, LinkOrigin, ids
 from schema.context import Info
 from schema.errors import InputError, no_errors
 from schema.node import Node, Viewer
+from services.errors import Unavailable
 from services.profiles import Profile
 
 
 async def user_of(root: strawberry.Parent[Identity], info: Info) -> User:
-    raise NotImplementedError
+    user = await info.context.loaders.user.load(root.row.user_id)
+    if user is None:
+        # Deleted since its row was read: asked again, nobody meets it.
+        raise Unavailable
+    return User.of(user, root.viewer)
 
 
 async def source_of(
     root: strawberry.Parent[Identity], info: Info
 ) -> IdentitySource | None:
-    raise NotImplementedError
+    id = root.row.identity_source_id
+    source = await info.context.loaders.identity_source.load(id) if id else None
+    return WecomMobileIdentitySource.of(source, root.viewer) if source else None
 
 
 @strawberry.type(
@@ -164,5 +171,8 @@ class UnlinkIdentityPayload:
 
 
 # At the end, since what they name in turn is in this module.
-from schema.identity_source import IdentitySource  # noqa: E402
+from schema.identity_source import (  # noqa: E402
+    IdentitySource,
+    WecomMobileIdentitySource,
+)
 from schema.user import User  # noqa: E402

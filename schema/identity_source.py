@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Self
+from uuid import UUID
 
 import strawberry
 
@@ -17,8 +19,9 @@ from schema.context import Info
 from schema.errors import InputError, InputWarning, no_errors
 from schema.inputs import Filled
 from schema.node import Node, Viewer, only
-from schema.pages import After, Before, Connection, First, Last
+from schema.pages import After, Before, Connection, First, Last, asked
 from services import problems
+from services.batches import PartOf
 from services.lists import IdentitySourceOrderField
 from services.pages import OrderDirection
 
@@ -35,7 +38,15 @@ async def apps_of(
     last: Last = strawberry.UNSET,
     before: Before = strawberry.UNSET,
 ) -> Connection[App]:
-    raise NotImplementedError
+    root.viewer.require_admin()
+    loader = info.context.loaders.apps_of_source
+    part = asked(first, after, last, before).of(loader.nested.order)
+    key = PartOf(root.key, part)
+    return Connection.of(
+        await loader.load(key),
+        partial(App.of, viewer=root.viewer),
+        count=partial(loader.counts.load, key.whole),
+    )
 
 
 @strawberry.type(
@@ -106,6 +117,7 @@ class IdentitySource(Node):
     updated_at: datetime = strawberry.field(
         description="When its settings last changed."
     )
+    key: strawberry.Private[UUID]
     viewer: strawberry.Private[Viewer]
 
 
@@ -186,6 +198,7 @@ class WecomMobileIdentitySource(IdentitySource):
             secret_hint=source.secret_hint,
             secret_updated_at=source.secret_updated_at,
             problem=IdentitySourceProblem.of(source),
+            key=source.id,
             viewer=viewer,
         )
         return whole if viewer.is_admin else only(OPEN, whole)

@@ -72,7 +72,7 @@ def only(names: frozenset[str], whole: T) -> T:
     A field that somebody adds is hidden until it is listed.
     """
     fields = dataclasses.fields(whole)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    kept = names | {"viewer"}
+    kept = names | {"key", "viewer"}
     for field in fields:
         if field.init and field.name not in kept:
             setattr(whole, field.name, HIDDEN)

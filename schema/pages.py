@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 import strawberry
+from tortoise.models import Model
 
+from services.pages import Asked, Page
+
+M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
 
@@ -55,6 +59,16 @@ class PageInfo:
         description="The last object's cursor, for `after`; null on an empty page."
     )
 
+    @classmethod
+    def of(cls, page: Page[Any]) -> Self:
+        cursors = page.cursors
+        return cls(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        )
+
 
 @strawberry.type(description="An object, and its place in the list.")
 class Edge(Generic[T]):
@@ -84,6 +98,10 @@ class Uncounted(Generic[T]):
     )
     page_info: PageInfo = strawberry.field(description="Where the page lies.")
 
+    @classmethod
+    def of(cls, page: Page[M], show: Callable[[M], T]) -> Self:
+        return cls(**_parts(page, show))
+
 
 @strawberry.type(description="One page of a list.")
 class Connection(Generic[T]):
@@ -100,3 +118,31 @@ class Connection(Generic[T]):
         " where asked for.",
     )
     count: strawberry.Private[Count]
+
+    @classmethod
+    def of(cls, page: Page[M], show: Callable[[M], T], *, count: Count) -> Self:
+        return cls(**_parts(page, show), count=count)
+
+
+def asked(
+    first: int | None, after: str | None, last: int | None, before: str | None
+) -> Asked:
+    """A list's arguments; what is left out is as good as null."""
+    return Asked(_given(first), _given(after), _given(last), _given(before))
+
+
+def _given(value: T | None) -> T | None:
+    return None if value is strawberry.UNSET else value
+
+
+def _parts(page: Page[M], show: Callable[[M], T]) -> dict[str, Any]:
+    nodes = [show(row) for row in page.rows]
+    return {
+        "nodes": nodes,
+        "edges": list(map(_edge, page.cursors, nodes)),
+        "page_info": PageInfo.of(page),
+    }
+
+
+def _edge(cursor: str, node: T) -> Edge[T]:
+    return Edge(cursor=cursor, node=node)

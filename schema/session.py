@@ -12,25 +12,35 @@ from schema.errors import InputError, no_errors
 from schema.inputs import Filled
 from schema.node import Node, Viewer
 from schema.pages import Connection
+from services.errors import Unavailable
 from services.sessions import Tokens as IssuedTokens
 
 
 async def user_of(root: strawberry.Parent[Session], info: Info) -> User:
-    raise NotImplementedError
+    user = await info.context.loaders.user.load(root.row.user_id)
+    if user is None:
+        # Deleted since its row was read: asked again, nobody meets it.
+        raise Unavailable
+    return User.of(user, root.viewer)
 
 
 async def app_of(root: strawberry.Parent[Session], info: Info) -> App | None:
-    raise NotImplementedError
+    app = await info.context.loaders.app.load(root.row.app_id)
+    return App.of(app, root.viewer) if app else None
 
 
 async def identity_of(root: strawberry.Parent[Session], info: Info) -> Identity | None:
-    raise NotImplementedError
+    id = root.row.identity_id
+    identity = await info.context.loaders.identity.load(id) if id else None
+    return Identity.of(identity, root.viewer) if identity else None
 
 
 async def source_of(
     root: strawberry.Parent[Session], info: Info
 ) -> IdentitySource | None:
-    raise NotImplementedError
+    id = root.row.identity_source_id
+    source = await info.context.loaders.identity_source.load(id) if id else None
+    return WecomMobileIdentitySource.of(source, root.viewer) if source else None
 
 
 @strawberry.type(
@@ -272,5 +282,8 @@ class RevokeSessionsPayload:
 # At the end, since what they name in turn is in this module.
 from schema.app import App  # noqa: E402
 from schema.identity import Identity  # noqa: E402
-from schema.identity_source import IdentitySource  # noqa: E402
+from schema.identity_source import (  # noqa: E402
+    IdentitySource,
+    WecomMobileIdentitySource,
+)
 from schema.user import User  # noqa: E402

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Self
+from uuid import UUID
 
 import strawberry
 
@@ -11,13 +13,15 @@ from schema.context import Info
 from schema.errors import InputError, no_errors
 from schema.inputs import Filled
 from schema.node import Node, Viewer
-from schema.pages import After, Before, Connection, First, Last
+from schema.pages import After, Before, Connection, First, Last, asked
+from services.batches import PartOf
 from services.lists import UserOrderField
 from services.pages import OrderDirection
 
 
 async def identities_of(root: strawberry.Parent[User], info: Info) -> list[Identity]:
-    raise NotImplementedError
+    found = await info.context.loaders.identities_of_user.load(root.key)
+    return [Identity.of(identity, root.viewer) for identity in found]
 
 
 async def sessions_of(
@@ -36,7 +40,14 @@ async def sessions_of(
         ),
     ] = True,
 ) -> Connection[Session]:
-    raise NotImplementedError
+    loader = info.context.loaders.sessions_of_user
+    part = asked(first, after, last, before).of(loader.nested.order)
+    key = PartOf(root.key, part, active)
+    return Connection.of(
+        await loader.load(key),
+        partial(Session.of, viewer=root.viewer),
+        count=partial(loader.counts.load, key.whole),
+    )
 
 
 @strawberry.type(description="An account.")
@@ -89,6 +100,7 @@ class User(Node):
         description="When the person last logged in; a refresh is no login. Null:"
         " never."
     )
+    key: strawberry.Private[UUID]
     viewer: strawberry.Private[Viewer]
 
     @classmethod
@@ -108,6 +120,7 @@ class User(Node):
             has_password=user.password_hash is not None,
             created_at=user.created_at,
             last_login_at=user.last_login_at,
+            key=user.id,
             viewer=viewer,
         )
 

@@ -1,10 +1,333 @@
-"""Pages of a list: keyset pagination, and cursors that hold a place in one order."""
+"""
+Pages of a list: keyset pagination.
+
+A page begins behind a place, not at a count: what is inserted or deleted meanwhile
+neither repeats nor hides anything, and page 10,000 costs what page 1 does. Places are
+compared as row values, `(name_key, id) > ($1, $2)`, which an index of these columns
+serves; spelled with OR it would not.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any, Generic, Self, TypedDict, TypeVar
+from uuid import UUID
+
+from tortoise.models import Model
+
+from models import database
+from models.database import Row
+from services.errors import BadRequest
+
+M = TypeVar("M", bound=Model)
+
+LARGEST = 100
+USUAL = 20
+
+# Changed whenever what stands in a cursor changes.
+VERSION = 1
+LONGEST_CURSOR = 2048
+
+Place = tuple[Any, ...]
 
 
 class OrderDirection(StrEnum):
     ASC = "ASC"
     DESC = "DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """
+    A column that a list is ordered by, as `t.name`.
+
+    :param stand_in: what null counts as, in an index of the same expression.
+    """
+
+    name: str
+    kind: type[str | UUID | datetime] = str
+    stand_in: str | None = None
+
+    @property
+    def sql(self) -> str:
+        if self.stand_in is None:
+            return f"t.{self.name}"
+        return f"COALESCE(t.{self.name}, '{self.stand_in}')"
+
+    def of(self, row: Model) -> Any:
+        value = getattr(row, self.name)
+        return self.stand_in if value is None else value
+
+
+ID = Key("id", UUID)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """
+    How a list runs; the last key is unique.
+
+    :param name: what a cursor is bound to, e.g. `apps.name`.
+    """
+
+    name: str
+    keys: tuple[Key, ...] = (ID,)
+    descending: bool = False
+
+    def towards(self, direction: OrderDirection) -> Self:
+        return replace(self, descending=direction is OrderDirection.DESC)
+
+    def by(self, *, backwards: bool) -> str:
+        """ORDER BY, as a page is read."""
+        way = "DESC" if self.descending != backwards else "ASC"
+        return ", ".join(f"{key.sql} {way}" for key in self.keys)
+
+    def cursor(self, row: Model) -> str:
+        values = [_shown(key.of(row)) for key in self.keys]
+        text = json.dumps([VERSION, self._bond, *values], ensure_ascii=False)
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def place(self, cursor: str) -> Place:
+        """
+        :raises BadRequest: it is no cursor, or another list's or order's.
+        """
+        try:
+            version, bond, *values = _opened(cursor)
+            if (version, bond, len(values)) != (VERSION, self._bond, len(self.keys)):
+                raise ValueError
+            return tuple(
+                _read(key.kind, value)
+                for key, value in zip(self.keys, values, strict=True)
+            )
+        except (ValueError, TypeError, RecursionError):
+            raise BadRequest("The cursor is not one of this list and order.") from None
+
+    @property
+    def _bond(self) -> str:
+        return f"{self.name}-" if self.descending else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a client asked of a list, as it came."""
+
+    first: int | None = None
+    after: str | None = None
+    last: int | None = None
+    before: str | None = None
+
+    def of(self, order: Order) -> Part:
+        """
+        The part of a list in this order.
+
+        :raises BadRequest: it contradicts itself, or goes past a bound.
+        """
+        if self.first is not None and self.last is not None:
+            raise BadRequest("Give `first` or `last`, not both.")
+        size = self.last if self.first is None else self.first
+        if size is not None and not 1 <= size <= LARGEST:
+            raise BadRequest(f"`first` and `last` go from 1 to {LARGEST}.")
+        return Part(
+            size=size or USUAL,
+            backwards=self.last is not None,
+            after=None if self.after is None else order.place(self.after),
+            before=None if self.before is None else order.place(self.before),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many of what lies between two places, from one end."""
+
+    size: int = USUAL
+    backwards: bool = False
+    after: Place | None = None
+    before: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    """A part of a list as it was found, in the list's order."""
+
+    rows: list[M]
+    cursors: list[str]
+    has_next: bool
+    has_previous: bool
+
+
+class Outside(TypedDict):
+    """Whether the list has anything before the part's beginning, or after its end."""
+
+    earlier: bool
+    later: bool
+
+
+@dataclass(slots=True)
+class Where:
+    """Conditions, all of which must hold; `?` stands for a value."""
+
+    conditions: list[str] = field(default_factory=list[str])
+    values: list[Any] = field(default_factory=list[Any])
+
+    def add(self, condition: str, *values: Any) -> Self:
+        self.conditions.append(self.bound(condition, *values))
+        return self
+
+    def add_part(self, order: Order, part: Part) -> Self:
+        if part.after is not None:
+            self.conditions.append(self.beside(order, part.after, ">"))
+        if part.before is not None:
+            self.conditions.append(self.beside(order, part.before, "<"))
+        return self
+
+    def beside(self, order: Order, place: Place, operator: str) -> str:
+        """A comparison of rows with `place`; `>` is what comes later in the list."""
+        if order.descending:
+            operator = operator.translate(_MIRRORED)
+        keys = ", ".join(key.sql for key in order.keys)
+        marks = ", ".join("?" for _ in order.keys)
+        return self.bound(f"({keys}) {operator} ({marks})", *place)
+
+    def bound(self, condition: str, *values: Any) -> str:
+        """`condition` with its values numbered; it is not yet one of these."""
+        for value in values:
+            self.values.append(value)
+            condition = condition.replace("?", f"${len(self.values)}", 1)
+        return condition
+
+    def copy(self) -> Where:
+        return Where([*self.conditions], [*self.values])
+
+    def __str__(self) -> str:
+        return " AND ".join(self.conditions) or "TRUE"
+
+
+_MIRRORED = str.maketrans("<>", "><")
+
+
+async def page(model: type[M], order: Order, part: Part, where: Where) -> Page[M]:
+    """One page, by one statement, and one more where a cursor was given."""
+    within = where.copy().add_part(order, part)
+    rows = await database.fetch(
+        f"SELECT {database.columns(model, 't')} FROM {model._meta.db_table} t "
+        f"WHERE {within} ORDER BY {order.by(backwards=part.backwards)} "
+        f"LIMIT {part.size + 1}",
+        *within.values,
+    )
+    outside = await _outside(model, order, part, where)
+    return assembled(model, order, part, rows, **outside)
+
+
+async def count(model: type[Model], where: Where) -> int:
+    """How many there are, on all pages."""
+    row = await database.fetch_one(
+        f"SELECT COUNT(*) AS number FROM {model._meta.db_table} t WHERE {where}",
+        *where.values,
+    )
+    return row["number"] if row else 0
+
+
+def assembled(
+    model: type[M],
+    order: Order,
+    part: Part,
+    rows: Sequence[Row],
+    *,
+    earlier: bool = False,
+    later: bool = False,
+) -> Page[M]:
+    """
+    A page from one row more than it holds, read as `t` in the part's own direction.
+
+    :param earlier: whether anything lies before the place that the part begins after.
+    :param later: whether anything lies behind the place that it ends before.
+    """
+    more = len(rows) > part.size
+    read = [database.read(model, row, "t") for row in rows[: part.size]]
+    found = [row for row in read if row is not None]
+    if part.backwards:
+        found.reverse()
+    return Page(
+        rows=found,
+        cursors=[order.cursor(row) for row in found],
+        has_next=later or (more and not part.backwards),
+        has_previous=earlier or (more and part.backwards),
+    )
+
+
+async def _outside(
+    model: type[Model], order: Order, part: Part, where: Where
+) -> Outside:
+    if part.after is None and part.before is None:
+        return Outside(earlier=False, later=False)
+    asked = where.copy()
+    earlier = _exists(model, order, asked, part.after, "<=")
+    later = _exists(model, order, asked, part.before, ">=")
+    row = await database.fetch_one(
+        f"SELECT {earlier} AS earlier, {later} AS later", *asked.values
+    )
+    return told(row or {})
+
+
+def told(row: Row) -> Outside:
+    """SQLite says 0 and 1."""
+    return Outside(
+        earlier=bool(row.get("earlier")),
+        later=bool(row.get("later")),
+    )
+
+
+def _exists(
+    model: type[Model], order: Order, where: Where, place: Place | None, operator: str
+) -> str:
+    if place is None:
+        return "FALSE"
+    beyond = where.beside(order, place, operator)
+    # From the place outwards: the row that the cursor was made of is looked at first.
+    return (
+        f"EXISTS (SELECT 1 FROM {model._meta.db_table} t WHERE {where} AND {beyond} "
+        f"ORDER BY {order.by(backwards=operator == '<=')} LIMIT 1)"
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return str(value)
+
+
+def _opened(cursor: str) -> list[Any]:
+    if len(cursor) > LONGEST_CURSOR:
+        raise ValueError
+    try:
+        text = base64.b64decode(
+            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+        )
+    except binascii.Error:
+        raise ValueError from None
+    opened = json.loads(text)
+    if not isinstance(opened, list):
+        raise TypeError
+    return opened
+
+
+def _read(kind: type[str | UUID | datetime], value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError
+    if kind is UUID:
+        return UUID(value)
+    if kind is datetime:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo != UTC:
+            raise ValueError
+        return moment
+    if "\0" in value:
+        raise ValueError
+    value.encode()
+    return value

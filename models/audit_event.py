@@ -48,15 +48,16 @@ class AuditEvent(Model):
 
     class Meta(Model.Meta):
         table = "audit_events"
+        # Events are listed newest first, by any one of these and between two moments.
         indexes = (
-            ("action", "id"),
-            ("actor_id", "id"),
-            ("subject_id", "id"),
-            ("app_id", "id"),
-            ("identity_source_id", "id"),
-            ("failure", "id"),
-            ("request_id", "id"),
-            ("occurred_at",),
+            ("action", "occurred_at", "id"),
+            ("actor_id", "occurred_at", "id"),
+            ("subject_id", "occurred_at", "id"),
+            ("app_id", "occurred_at", "id"),
+            ("identity_source_id", "occurred_at", "id"),
+            ("failure", "occurred_at", "id"),
+            ("request_id", "occurred_at", "id"),
+            ("occurred_at", "id"),
         )
 
 

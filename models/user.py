@@ -69,6 +69,7 @@ class User(Model):
             ("phone", "id"),
             ("last_login_hour", "id"),
             ("role", "id"),
+            ("status", "id"),
         )
 
     @property

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 from asyncpg import InterfaceError, PostgresError
 from tortoise import Tortoise
-from tortoise.connection import get_connection
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.context import require_context
 from tortoise.exceptions import DBConnectionError, IntegrityError, OperationalError
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
@@ -28,7 +29,6 @@ Row = dict[str, Any]
 M = TypeVar("M", bound=Model)
 
 APP = "models"
-CONNECTION = "default"
 
 # What says that the database, and not the statement, is at fault. A violated constraint
 # is neither: it is caught by whoever caused it.
@@ -51,13 +51,16 @@ class DatabaseUnavailable(Exception):
 
 def configuration(address: Address) -> dict[str, Any]:
     """What Tortoise wants to know."""
+    # Tortoise remembers statements by a connection's name: one per dialect, so that a
+    # process may open the one database after the other.
+    name = address.dialect
     connection = {"engine": address.engine, "credentials": address.credentials}
     app = {
         "models": ["models"],
         "migrations": "models.migrations",
-        "default_connection": CONNECTION,
+        "default_connection": name,
     }
-    return {"connections": {CONNECTION: connection}, "apps": {APP: app}}
+    return {"connections": {name: connection}, "apps": {APP: app}}
 
 
 @asynccontextmanager
@@ -82,9 +85,15 @@ async def opened(url: str) -> AsyncGenerator[None]:
         context.__exit__(None, None, None)
 
 
+def connection() -> BaseDBAsyncClient:
+    """The open database; inside of a transaction, that transaction."""
+    context = require_context()
+    return context.connections.get(context.default_connection or "")
+
+
 def dialect() -> str:
     """`sqlite` or `postgres`."""
-    return get_connection(CONNECTION).capabilities.dialect
+    return connection().capabilities.dialect
 
 
 async def fetch(sql: str, *values: Any) -> list[Row]:
@@ -94,11 +103,11 @@ async def fetch(sql: str, *values: Any) -> list[Row]:
     :raises DatabaseUnavailable: the database did not answer in time.
     :raises Taken: a constraint was violated.
     """
-    connection = get_connection(CONNECTION)
-    if connection.capabilities.dialect == "sqlite":
+    client = connection()
+    if client.capabilities.dialect == "sqlite":
         sql = _for_sqlite(sql)
     try:
-        return await connection.execute_query_dict(sql, list(values))
+        return await client.execute_query_dict(sql, list(values))
     except IntegrityError:
         raise
     except OUTAGES as error:
@@ -122,7 +131,7 @@ async def transaction() -> AsyncGenerator[None]:
     :raises DatabaseUnavailable: the database did not answer in time.
     """
     try:
-        async with in_transaction(CONNECTION):
+        async with in_transaction():
             yield
     except IntegrityError:
         raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID
 
-from typeid import from_string, from_uuid
+from typeid import TypeID
 from typeid.core.errors import TypeIDException
 from uuid_utils import compat
 
@@ -34,7 +34,7 @@ def new() -> UUID:
 
 def show(prefix: str, id: UUID) -> str:
     """The TypeID of `id`."""
-    return str(from_uuid(cast("Any", id), prefix))
+    return str(TypeID.from_uuid(cast("Any", id), prefix))
 
 
 def read(prefix: str, text: str) -> UUID | None:
@@ -53,7 +53,7 @@ def parse(text: str) -> tuple[str, UUID] | None:
     if len(text) != _LENGTH or not text.isascii():
         return None
     try:
-        typeid = from_string(text)
+        typeid = TypeID.from_string(text)
     except TypeIDException:
         return None
     return (

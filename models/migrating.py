@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 
-from tortoise.connection import get_connection
 from tortoise.migrations.executor import MigrationExecutor
 
 from models import database, migrations
@@ -33,8 +32,12 @@ async def migrate() -> list[str]:
             await database.fetch("SET LOCAL lock_timeout = 0")
             await database.fetch(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         missing = await pending()
-        connection = get_connection(database.CONNECTION)
-        module = {"models": ["models"], "migrations": migrations.__name__}
+        connection = database.connection()
+        module = {
+            "models": ["models"],
+            "migrations": migrations.__name__,
+            "default_connection": database.dialect(),
+        }
         executor = MigrationExecutor(connection, {database.APP: module})
         # Before the executor asks what it holds: in PostgreSQL an error, even one that
         # is caught, ends the transaction.

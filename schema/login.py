@@ -13,6 +13,7 @@ from schema.inputs import Filled
 from schema.session import DeviceInput, Session, Tokens
 from schema.user import User
 from services.callers import Origin
+from services.login import Begun
 from services.refusals import LoginFailureCode, LoginRetry, Refusal
 
 
@@ -104,6 +105,19 @@ class WecomMobileLoginRequest:
         " login."
     )
     expires_at: datetime = strawberry.field(description="When the state expires.")
+
+    @classmethod
+    def of(cls, begun: Begun) -> Self:
+        source = begun.source
+        return cls(
+            identity_source=source.identifier,
+            display_name=source.display_name,
+            schema=source.schema,
+            corp_id=source.corp_id,
+            agent_id=source.agent_id,
+            state=begun.state,
+            expires_at=begun.expires_at,
+        )
 
 
 StartWecomMobileLoginResult = Annotated[

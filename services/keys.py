@@ -140,6 +140,12 @@ class Keys:
         self._read_at = None
         return active_from
 
+    async def prune(self) -> int:
+        """Delete the signing keys whose signatures count no more."""
+        return await ServerKey.filter(
+            purpose=KeyPurpose.SIGNING, verifies_until__lte=self._clock()
+        ).delete()
+
     async def reseal(self) -> int:
         """Seal every key anew under the vault's first key."""
         rows = await ServerKey.exclude(sealed_key_id=self._vault.current)

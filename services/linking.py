@@ -21,7 +21,7 @@ from models import (
     database,
     ids,
 )
-from services import binding, entrances, forms, refusals, sessions
+from services import binding, entrances, forms, privileges, refusals, sessions
 from services.audit import Audit, Trail
 from services.binding import Facts, Outcome
 from services.callers import Caller
@@ -55,10 +55,6 @@ ALREADY_LINKED = Text(
     "The member is linked to an account already, or the account to another member of "
     "this corp.",
     "该成员已绑定账号，或该账号已绑定本企业的其他成员。",
-)
-PRIVILEGED = Text(
-    "Only an owner may change an account whose role is above MEMBER.",
-    "仅所有者可更改角色高于 MEMBER 的账号。",
 )
 USERID = Text(
     "A WeCom userid has 1 to 64 of letters, digits and _ - @ . and begins with a "
@@ -178,7 +174,7 @@ class Linking:
         form.check()
         if user is None or source is None:
             raise InputRejected(form.problems)
-        _allow(caller, user, "userId")
+        privileges.check(caller, user, "userId")
         profile = Profile(user_id=subject)
         try:
             async with database.transaction():
@@ -203,7 +199,7 @@ class Linking:
             user = await User.get_or_none(id=identity.user_id) if identity else None
             if identity is None or user is None:
                 raise rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
-            _allow(caller, user, "id")
+            privileges.check(caller, user, "id")
             await self._unlink(caller, identity)
         return user
 
@@ -323,11 +319,6 @@ def _fresh(caller: Caller, now: datetime) -> tuple[User, Session]:
 
 def _purpose(entrance: Entrance, session: Session) -> Purpose:
     return Purpose(entrance.app.id, entrance.source.id, session.id)
-
-
-def _allow(caller: Caller, user: User, path: str) -> None:
-    if user.role is not Role.MEMBER and caller.role is not Role.OWNER:
-        raise rejected(path, InputErrorCode.FORBIDDEN, PRIVILEGED)
 
 
 async def _find(identity_id: str) -> Identity | None:

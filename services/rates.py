@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models import IdentitySource, database, digests
+from models import IdentitySource, RateCounter, database, digests
 from services.callers import Caller
 from services.clock import Clock
 from services.refusals import RateLimited
@@ -58,12 +58,9 @@ class Rates:
         if source is not None:
             await self._count(f"source {source.id}", self._per_source, "rate.source")
 
-    async def prune(self) -> None:
-        """Forget the windows that have ended."""
-        await database.fetch(
-            "DELETE FROM rate_counters WHERE expires_at < $1 RETURNING key",
-            self._clock(),
-        )
+    async def prune(self) -> int:
+        """Delete the windows that have ended."""
+        return await RateCounter.filter(expires_at__lt=self._clock()).delete()
 
     async def _count(self, name: str, rate: Rate, rule: str) -> None:
         if rate.limit is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import uuid
 from dataclasses import dataclass, field, replace
@@ -68,6 +69,7 @@ class LoggedIn:
 
     session: Session
     user: User
+    app: App
     tokens: Tokens
 
 
@@ -145,7 +147,7 @@ class Sessions:
             access_token=access_token,
             expires_in=expires_in,
             refresh_token=refresh_token,
-            refresh_expires_in=max(int(left.total_seconds()), 0),
+            refresh_expires_in=max(math.ceil(left.total_seconds()), 0),
         )
 
     async def first_tokens_again(
@@ -176,12 +178,13 @@ async def end(column: str, value: uuid.UUID, *, now: datetime) -> list[uuid.UUID
     return [uuid.UUID(str(row["id"])) for row in rows]
 
 
-async def end_others(user_id: uuid.UUID, kept: uuid.UUID, *, now: datetime) -> int:
-    """End every live session of an account but one."""
-    condition = "user_id = $2 AND id <> $3"
-    return len(
-        await database.fetch(_END.format(condition=condition), now, user_id, kept)
-    )
+async def end_others(
+    user_id: uuid.UUID, kept: uuid.UUID, *, now: datetime
+) -> list[uuid.UUID]:
+    """As `end`: every live session of an account but one."""
+    sql = _END.format(condition="user_id = $2 AND id <> $3")
+    rows = await database.fetch(sql, now, user_id, kept)
+    return [uuid.UUID(str(row["id"])) for row in rows]
 
 
 def is_live(session: Session, *, now: datetime) -> bool:

@@ -32,7 +32,7 @@ class BoundedAsyncpgClient(AsyncpgDBClient):
     def __init__(self, *, port: list[int], **options: Any) -> None:
         super().__init__(**options)
         # One for each host: Tortoise knows of a single one.
-        self.port = port  # type: ignore[assignment]  # pyright: ignore
+        self.port = port  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
     async def create_pool(self, **options: Any) -> asyncpg.Pool:
         return await BoundedPool(

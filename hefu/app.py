@@ -1,0 +1,190 @@
+"""The ASGI application: routes, and what is opened and closed around them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from hefu import addresses
+from hefu.api import schema
+from hefu.endpoint import GraphQLEndpoint
+from hefu.middleware import Envelope, draining
+from hefu.settings import Settings
+from models import database, migrating
+from schema.context import Context
+from services import language
+from services.assembly import Services, assemble
+from services.callers import Origin
+from services.clock import Clock, now
+from services.vault import Vault
+
+logger = logging.getLogger(__name__)
+
+# Seconds that JWKS may be cached: `services/keys.py` publishes twice as long ahead.
+JWKS_CACHED = 300
+
+# Seconds; each process waits for a while of its own within them.
+PRUNED_EVERY = 3600
+
+OUTAGES = (database.DatabaseUnavailable, *database.OUTAGES)
+
+
+class Doors:
+    """The HTTP endpoints beside `/graphql`."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        self._settings = settings
+        self._services = services
+
+    async def jwks(self, request: Request) -> Response:
+        """RFC 7517: the keys that access tokens verify against."""
+        keys = await self._services.keys.published()
+        headers = {"Cache-Control": f"public, max-age={JWKS_CACHED}"}
+        return JSONResponse({"keys": keys}, headers=headers)
+
+    async def metadata(self, request: Request) -> Response:
+        """RFC 8414: Hefu issues tokens, but by no OAuth grant."""
+        issuer = self._settings.public_url
+        return JSONResponse(
+            {
+                "issuer": issuer,
+                "jwks_uri": f"{issuer}/.well-known/jwks.json",
+                "response_types_supported": [],
+                "grant_types_supported": [],
+                "token_endpoint_auth_methods_supported": [],
+            },
+            headers={"Cache-Control": f"public, max-age={JWKS_CACHED}"},
+        )
+
+    async def live(self, request: Request) -> Response:
+        return _health(200, "live")
+
+    async def ready(self, request: Request) -> Response:
+        if draining(request.scope):
+            return _health(503, "stopping")
+        if not await migrating.serves_this_version():
+            return _health(503, "the database wants `hefu migrate`")
+        return _health(200, "ready")
+
+
+def _health(status: int, text: str) -> Response:
+    return JSONResponse({"status": text}, status, {"Cache-Control": "no-store"})
+
+
+def guarded(
+    answer: Callable[[Request], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """Say 503 where the database does not answer."""
+
+    async def respond(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except OUTAGES:
+            return _health(503, "the database does not answer")
+
+    return respond
+
+
+class House(Envelope):
+    """The application in its envelope, and the services behind it."""
+
+    def __init__(
+        self, app: ASGIApp, services: Services, *, allowed_origins: Collection[str]
+    ) -> None:
+        super().__init__(app, allowed_origins=allowed_origins)
+        self.services = services
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    clock: Clock = now,
+    page: Callable[[Request], Awaitable[Response]] | None = None,
+) -> House:
+    """
+    The application, for uvicorn's `--factory` too.
+
+    :raises BadSettings: naming each setting that is unsafe or cannot be read.
+    """
+    settings = settings or Settings.from_environ(os.environ)
+    services = assemble(
+        settings.policy,
+        vault=Vault(settings.secret_keys),
+        wecom_url=settings.wecom_url,
+        wecom_timeout=settings.wecom_timeout,
+        clock=clock,
+    )
+    doors = Doors(settings, services)
+    endpoint = GraphQLEndpoint(
+        schema,
+        open_context=_context_opener(settings, services),
+        graphiql=settings.graphiql,
+        page=page,
+        outages=OUTAGES,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with database.opened(settings.database_url):
+            pruning = asyncio.create_task(_prune_now_and_then(services))
+            try:
+                yield
+            finally:
+                pruning.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await pruning
+                await services.close()
+
+    app = Starlette(
+        routes=[
+            Route("/graphql", endpoint),
+            Route("/.well-known/jwks.json", guarded(doors.jwks)),
+            Route("/.well-known/oauth-authorization-server", doors.metadata),
+            Route("/health/live", doors.live),
+            Route("/health/ready", guarded(doors.ready)),
+        ],
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return House(app, services, allowed_origins=settings.allowed_origins)
+
+
+def _context_opener(
+    settings: Settings, services: Services
+) -> Callable[[Request], Awaitable[Context]]:
+    async def open_context(request: Request) -> Context:
+        peer = request.client.host if request.client else ""
+        forwarded = request.headers.getlist("x-forwarded-for")
+        origin = Origin(
+            request_id=request.state.request_id,
+            ip_address=addresses.client(peer, forwarded, settings.trusted_proxies)
+            or "",
+            user_agent=request.headers.get("user-agent"),
+            language=language.preferred(request.headers.get("accept-language")),
+        )
+        caller = await services.authentication.caller(
+            origin, request.headers.get("authorization")
+        )
+        return Context.of(caller, services)
+
+    return open_context
+
+
+async def _prune_now_and_then(services: Services) -> None:
+    while True:
+        await asyncio.sleep(PRUNED_EVERY * random.uniform(0.5, 1.5))  # noqa: S311
+        try:
+            await services.pruning.run()
+        except OUTAGES:
+            logger.warning("Pruning was put off: the database does not answer.")

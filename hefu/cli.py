@@ -1,0 +1,228 @@
+"""The command `hefu`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from hefu.settings import BadSettings, Settings
+from models import Role, database, migrating
+from services.assembly import Services, assemble
+from services.clock import now
+from services.errors import InputRejected
+from services.language import Language
+from services.vault import Vault
+
+DESCRIPTION = """\
+Hefu (合符): log people in to your mobile apps with WeCom.
+
+  hefu demo             look around: sandbox, example app and members, GraphiQL
+  hefu migrate          bring the database up to date, then
+  hefu serve            run the server
+  hefu create-api-key   a key for the admin API
+  hefu check            what is wrong, and how to mend it
+
+Settings come from the environment (HEFU_DATABASE_URL, HEFU_SECRET_KEYS …); each may
+come from a file instead: HEFU_SECRET_KEYS_FILE.
+"""
+
+
+class Failed(Exception):
+    """The command cannot do what it was asked; the text says why and what to do."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command, and return its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int | None = arguments.run(arguments)
+    except BadSettings as error:
+        _complain("Hefu does not start on these settings:", *error.problems)
+        return 2
+    except InputRejected as error:
+        _complain(
+            *(problem.text(Language.EN, **problem.values) for problem in error.problems)
+        )
+        return 1
+    except Failed as error:
+        _complain(str(error))
+        return 1
+    except database.DatabaseUnavailable:
+        _complain("The database cannot be reached: see HEFU_DATABASE_URL.")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status or 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hefu",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(
+        name: str, run: Callable[[Any], int | None], help: str
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, description=help)
+        command.set_defaults(run=run)
+        return command
+
+    demo = add("demo", _demo, "look around, with everything that it takes")
+    demo.add_argument("--port", type=int, default=8000)
+    serve = add("serve", _serve, "run the server; applies no migrations")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--workers", type=int, default=1)
+    add("migrate", _migrate, "bring the database up to date; safe to run twice")
+    key = add("create-api-key", _create_api_key, "print a new API key, once")
+    key.add_argument("--name", required=True)
+    roles = [role.value for role in Role if role is not Role.MEMBER]
+    key.add_argument("--role", required=True, choices=roles)
+    key.add_argument("--expires-in-days", type=float, metavar="D")
+    owner = add("create-owner", _create_owner, "an account that may do everything")
+    owner.add_argument("--username", required=True)
+    add("print-schema", _print_schema, "print the GraphQL schema")
+    rotate = add("rotate-keys", _rotate_keys, "change the server's keys")
+    which = rotate.add_mutually_exclusive_group(required=True)
+    which.add_argument("--signing", action="store_true", help="a new signing key")
+    which.add_argument(
+        "--secrets",
+        action="store_true",
+        help="encrypt everything under the first of HEFU_SECRET_KEYS",
+    )
+    add("prune", _prune, "delete what has expired")
+    return parser
+
+
+@asynccontextmanager
+async def _services() -> AsyncGenerator[Services]:
+    settings = Settings.from_environ(os.environ)
+    async with database.opened(settings.database_url):
+        if not await migrating.serves_this_version():
+            raise Failed("The database is not up to date: run `hefu migrate` first.")
+        services = assemble(
+            settings.policy,
+            vault=Vault(settings.secret_keys),
+            wecom_url=settings.wecom_url,
+        )
+        try:
+            yield services
+        finally:
+            await services.close()
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from hefu import demo
+
+    demo.run(arguments.port)
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from hefu import server
+
+    settings = Settings.from_environ(os.environ)
+    server.serve(
+        "hefu.app:create_app",
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        log_level=settings.log_level,
+    )
+
+
+def _migrate(arguments: argparse.Namespace) -> None:
+    settings = Settings.from_environ(os.environ)
+
+    async def migrate() -> None:
+        async with database.opened(settings.database_url):
+            applied = await migrating.migrate()
+            services = assemble(
+                settings.policy,
+                vault=Vault(settings.secret_keys),
+                wecom_url=settings.wecom_url,
+            )
+            await services.keys.ensure()
+            await services.close()
+        for name in applied:
+            print(f"Applied {name}", file=sys.stderr)
+        print("The database is up to date.", file=sys.stderr)
+
+    asyncio.run(migrate())
+
+
+def _create_api_key(arguments: argparse.Namespace) -> None:
+    async def create(services: Services) -> None:
+        days = arguments.expires_in_days
+        expires_at = now() + timedelta(days=days) if days is not None else None
+        made = await services.api_keys.create_from_console(
+            arguments.name, Role(arguments.role), expires_at
+        )
+        print(made.secret)
+
+    _with_services(create)
+
+
+def _create_owner(arguments: argparse.Namespace) -> None:
+    if sys.stdin.isatty():
+        print("Password: ", end="", file=sys.stderr, flush=True)
+    password = sys.stdin.readline().rstrip("\r\n")
+
+    async def create(services: Services) -> None:
+        await services.accounts.create_owner(arguments.username, password)
+        print(f"{arguments.username} may do everything now.", file=sys.stderr)
+
+    _with_services(create)
+
+
+def _print_schema(arguments: argparse.Namespace) -> None:
+    from hefu.api import schema
+
+    print(schema.as_str())
+
+
+def _rotate_keys(arguments: argparse.Namespace) -> None:
+    async def rotate(services: Services) -> None:
+        if arguments.signing:
+            active_from = await services.keys.rotate_signing()
+            print(
+                f"The new key signs from {active_from:%H:%M:%S} UTC on.",
+                file=sys.stderr,
+            )
+            return
+        count = await services.resealing.run()
+        print(f"Encrypted {count} secrets anew.", file=sys.stderr)
+
+    _with_services(rotate)
+
+
+def _prune(arguments: argparse.Namespace) -> None:
+    async def prune(services: Services) -> None:
+        deleted = await services.pruning.run()
+        if deleted is None:
+            raise Failed("Another process is pruning at the moment.")
+        for name, count in deleted.items():
+            print(f"{count:8} {name}", file=sys.stderr)
+
+    _with_services(prune)
+
+
+def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None:
+    async def opened() -> None:
+        async with _services() as services:
+            await run(services)
+
+    asyncio.run(opened())
+
+
+def _complain(*sentences: str) -> None:
+    for sentence in sentences:
+        print(sentence, file=sys.stderr)

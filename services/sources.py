@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from models import Association, IdentitySource, Role, database, ids
@@ -116,12 +117,12 @@ class Sources:
         form = Form()
         values = _read_new(form, new)
         secret = form.shaped("secret", new.secret, SECRET)
-        if await IdentitySource.exists(**values["identifier"]):
+        if form.accepts("identifier") and await _is_taken(values["identifier"]):
             form.refuse("identifier", InputErrorCode.TAKEN, TAKEN)
         form.check()
         id = ids.new()
         now = self._clock()
-        values["secret"] = self._sealed(id, secret)
+        values["secret"] = self._sealed(id, secret, now)
         source = IdentitySource(
             id=id, created_at=now, updated_at=now, **_merged(values.values())
         )
@@ -192,17 +193,17 @@ class Sources:
         source.update_from_dict({**columns, "updated_at": self._clock()})
         await source.save(update_fields=[*columns, "updated_at"])
 
-    def _sealed(self, id: uuid.UUID, secret: str) -> Columns:
+    def _sealed(self, id: uuid.UUID, secret: str, now: datetime) -> Columns:
         sealed = self._vault.seal(secret, place=secret_place(id))
         return {
             "secret_sealed": sealed.ciphertext,
             "secret_key_id": sealed.key_id,
             "secret_hint": hint(secret),
-            "secret_updated_at": self._clock(),
+            "secret_updated_at": now,
         }
 
     def _replaced(self, source: IdentitySource, secret: str) -> Columns:
-        sealed = self._sealed(source.id, secret)
+        sealed = self._sealed(source.id, secret, self._clock())
         try:
             same = secret == open_secret(self._vault, source)
         except CannotOpen:
@@ -243,6 +244,10 @@ def open_secret(vault: Vault, source: IdentitySource) -> str:
 def hint(secret: str) -> str:
     """What is shown of a secret: enough to tell it from another one."""
     return secret[-HINT_LENGTH:] if len(secret) >= HINTED_FROM else NO_HINT
+
+
+async def _is_taken(identifier: Columns) -> bool:
+    return await IdentitySource.exists(**identifier)
 
 
 def _new_settings(source: IdentitySource) -> Columns:

@@ -35,7 +35,7 @@ async def compare_by_bytes(apps: Any, editor: Any) -> None:
                 "WHERE attrelid = $1::regclass AND attname = $2",
                 [table, column],
             )
-            await editor.client.execute_script(
+            await editor.client.execute_query(
                 f'ALTER TABLE "{table}" ALTER COLUMN "{column}" '
                 f'TYPE {kind[0]["name"]} COLLATE "C"'
             )

@@ -68,7 +68,8 @@ USER_ORDERS = {
         "users.last_login", (Key("last_login_hour", datetime), ID)
     ),
     UserOrderField.USERNAME: Order(
-        "users.username", (Key("username_key", stand_in=LAST), ID)
+        "users.username",
+        (Key("username_order", field="username_key", stand_in=LAST), ID),
     ),
 }
 EVENT_ORDER = Order("audit_events", (Key("occurred_at", datetime), ID), descending=True)
@@ -207,13 +208,19 @@ class Lists:
             _related(where, "t.identity_source_id = ?", source_id)
         if filter.app_id is not None:
             _related(where, "t.app_id = ?", ids.read(ids.APP, filter.app_id))
+        # Of two bounds on one side SQLite begins at whichever comes first: behind a
+        # cursor that would be the filter's, and every page slower than the one before.
         if filter.since is not None:
-            where.add("t.occurred_at >= ?", filter.since)
+            column = _OCCURRED if asked.before is None else _OCCURRED_UNINDEXED
+            where.add(f"{column} >= ?", filter.since)
         if filter.until is not None:
-            where.add("t.occurred_at < ?", filter.until)
+            column = _OCCURRED if asked.after is None else _OCCURRED_UNINDEXED
+            where.add(f"{column} < ?", filter.until)
         return await _list(AuditEvent, EVENT_ORDER, asked, where)
 
 
+_OCCURRED = "t.occurred_at"
+_OCCURRED_UNINDEXED = "COALESCE(t.occurred_at, t.occurred_at)"
 _ASSOCIATED_APP = (
     "t.id IN (SELECT a.identity_source_id FROM associations a WHERE a.app_id = ?)"
 )

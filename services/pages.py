@@ -45,23 +45,19 @@ class OrderDirection(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Key:
     """
-    A column that a list is ordered by, as `t.name`.
+    A column that a list is ordered by; never null.
 
-    :param stand_in: what null counts as, in an index of the same expression.
+    :param field: the model's, where the column repeats it with
+    :param stand_in: what null counts as.
     """
 
-    name: str
+    column: str
     kind: type[str | UUID | datetime] = str
+    field: str | None = None
     stand_in: str | None = None
 
-    @property
-    def sql(self) -> str:
-        if self.stand_in is None:
-            return f"t.{self.name}"
-        return f"COALESCE(t.{self.name}, '{self.stand_in}')"
-
     def of(self, row: Model) -> Any:
-        value = getattr(row, self.name)
+        value = getattr(row, self.field or self.column)
         return self.stand_in if value is None else value
 
 
@@ -86,7 +82,7 @@ class Order:
     def by(self, *, backwards: bool) -> str:
         """ORDER BY, as a page is read."""
         way = "DESC" if self.descending != backwards else "ASC"
-        return ", ".join(f"{key.sql} {way}" for key in self.keys)
+        return ", ".join(f"t.{key.column} {way}" for key in self.keys)
 
     def cursor(self, row: Model) -> str:
         values = [_shown(key.of(row)) for key in self.keys]
@@ -190,7 +186,7 @@ class Where:
         """A comparison of rows with `place`; `>` is what comes later in the list."""
         if order.descending:
             operator = operator.translate(_MIRRORED)
-        keys = ", ".join(key.sql for key in order.keys)
+        keys = ", ".join(f"t.{key.column}" for key in order.keys)
         marks = ", ".join("?" for _ in order.keys)
         return self.bound(f"({keys}) {operator} ({marks})", *place)
 
@@ -289,10 +285,11 @@ def _exists(
     if place is None:
         return "FALSE"
     beyond = where.beside(order, place, operator)
-    # From the place outwards: the row that the cursor was made of is looked at first.
+    # From the place outwards, so that the row of the cursor itself is looked at first:
+    # within EXISTS PostgreSQL pays no heed to an order.
     return (
-        f"EXISTS (SELECT 1 FROM {model._meta.db_table} t WHERE {where} AND {beyond} "
-        f"ORDER BY {order.by(backwards=operator == '<=')} LIMIT 1)"
+        f"(SELECT 1 FROM {model._meta.db_table} t WHERE {where} AND {beyond} "
+        f"ORDER BY {order.by(backwards=operator == '<=')} LIMIT 1) IS NOT NULL"
     )
 
 

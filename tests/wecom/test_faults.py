@@ -46,6 +46,7 @@ FAULTS: list[tuple[str, dict[str, object], type[Unavailable]]] = [
     ("broken_utf8", {}, BadAnswer),
     ("byte_order_mark", {}, BadAnswer),
     ("huge", {}, BadAnswer),
+    ("mislabelled", {}, BadAnswer),
     ("gzip_bomb", {}, BadAnswer),
     ("field", {"name": "errcode", "value": True}, BadAnswer),
     ("field", {"name": "errcode", "value": "0"}, BadAnswer),

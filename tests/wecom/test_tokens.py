@@ -63,11 +63,10 @@ async def test_a_late_refusal_of_an_old_token_leaves_the_new_one(
 ) -> None:
     """The slow login was refused with the first token, when the second was in use."""
     await client.fresh_token(AGENT)
-    play.fault("delay", seconds=0.3)
+    play.fault("errcode", errcode=42001, seconds=0.3)
     slow = asyncio.create_task(client.member_for_code(AGENT, play.approve()))
     await asyncio.sleep(0.1)
     play.sandbox.world.expire_tokens()
-    play.fault("field", times=0)
     await client.member_for_code(AGENT, play.approve())
     await slow
     await client.member_for_code(AGENT, play.approve())
@@ -257,6 +256,30 @@ async def test_nobody_left_waiting_for_a_failing_fetch_is_no_accident(
         loop.set_exception_handler(None)
     assert complaints == []
     await client.member_for_code(AGENT, play.approve())
+
+
+async def test_a_bug_met_with_nobody_left_waiting_is_no_accident(
+    play: Play, wecom_clock: Clock
+) -> None:
+    complaints: list[object] = []
+
+    def observe(call: str, outcome: str, seconds: float) -> None:
+        raise ZeroDivisionError
+
+    client = Client(base_url=play.url, clock=wecom_clock, observe=observe)
+    play.fault("delay", "gettoken", seconds=0.1)
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: complaints.append(context))
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await client.profile(AGENT, "lisi")
+        await asyncio.sleep(0.2)
+        gc.collect()
+    finally:
+        loop.set_exception_handler(None)
+    await client.aclose()
+    assert complaints == []
 
 
 async def test_who_waits_for_one_token_gets_an_error_each(

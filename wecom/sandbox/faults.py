@@ -81,6 +81,7 @@ Play = Callable[[Exchange], Awaitable[None]]
 
 
 async def errcode(exchange: Exchange) -> None:
+    await asyncio.sleep(exchange.number("seconds", 0))
     code = exchange.options.get("errcode", -1)
     errmsg = exchange.options.get("errmsg", "sandbox fault")
     await exchange.reply(orjson.dumps({"errcode": code, "errmsg": errmsg}))
@@ -225,6 +226,12 @@ async def endless(exchange: Exchange) -> None:
     await exchange.stream(spaces())
 
 
+async def mislabelled(exchange: Exchange) -> None:
+    """The right answer, said to be compressed."""
+    headers = {"Content-Encoding": "gzip"}
+    await exchange.reply(orjson.dumps(exchange.answer), headers=headers)
+
+
 async def gzip_bomb(exchange: Exchange) -> None:
     """64 MiB of spaces in a quarter of a MiB, asked for or not."""
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
@@ -265,6 +272,7 @@ AFTER: dict[str, Play] = {
     "byte_order_mark": byte_order_mark,
     "huge": huge,
     "endless": endless,
+    "mislabelled": mislabelled,
     "gzip_bomb": gzip_bomb,
 }
 

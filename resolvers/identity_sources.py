@@ -31,7 +31,7 @@ async def create_wecom_mobile(
     info: Info, input: CreateWecomMobileIdentitySourceInput
 ) -> WecomMobileIdentitySourcePayload:
     fields = sent(input)
-    fields["account_association"] = _association(input.account_association)
+    fields["account_association"] = account_association(input.account_association)
     saved = await info.context.services.sources.create_wecom_mobile(
         info.context.caller, NewWecomMobile(**fields)
     )
@@ -43,7 +43,7 @@ async def update_wecom_mobile(
 ) -> WecomMobileIdentitySourcePayload:
     fields = sent(input)
     if "account_association" in fields:
-        fields["account_association"] = _association(input.account_association)
+        fields["account_association"] = account_association(input.account_association)
     saved = await info.context.services.sources.update_wecom_mobile(
         info.context.caller, input.id, WecomMobileChanges(**fields)
     )
@@ -70,7 +70,9 @@ async def test_connection(
     )
 
 
-def _association(input: AccountAssociationInput | None) -> AccountAssociation | None:
+def account_association(
+    input: AccountAssociationInput | None,
+) -> AccountAssociation | None:
     return AccountAssociation(**sent(input)) if input else None
 
 

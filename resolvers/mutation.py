@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import strawberry
 
-from resolvers import api_keys, apps, identity_sources
-from resolvers import linking, login, passwords, sessions, users
+from resolvers import (
+    api_keys,
+    apps,
+    identity_sources,
+    linking,
+    login,
+    passwords,
+    sessions,
+    users,
+)
+from resolvers.arguments import described_by_type
 from resolvers.payloads import errors_as_data
+from schema.api_key import ApiKeyPayload, CreateApiKeyPayload
+from schema.app import AppAssociationPayload, AppPayload
+from schema.connection_report import TestIdentitySourcePayload
 from schema.identity import LinkIdentityPayload, UnlinkIdentityPayload
+from schema.identity_source import DeletePayload, WecomMobileIdentitySourcePayload
 from schema.login import (
     LinkIdentityResult,
     LoginResult,
@@ -19,13 +32,10 @@ from schema.session import (
     RevokeSessionsPayload,
     SignOutPayload,
 )
-from schema.api_key import ApiKeyPayload, CreateApiKeyPayload
-from schema.app import AppAssociationPayload, AppPayload
-from schema.connection_report import TestIdentitySourcePayload
-from schema.identity_source import DeletePayload, WecomMobileIdentitySourcePayload
 from schema.user import ChangeMyPasswordPayload, UserPayload
 
 
+@described_by_type
 @errors_as_data
 @strawberry.type(description="Everything that changes something.")
 class Mutation:
@@ -138,7 +148,8 @@ class Mutation:
     )
     update_user: UserPayload = strawberry.mutation(
         resolver=users.update,
-        description="Change what is sent of an account. Disabling it ends its sessions.",
+        description="Change what is sent of an account. Disabling it ends its"
+        " sessions.",
     )
     set_user_password: UserPayload = strawberry.mutation(
         resolver=users.set_password,
@@ -148,6 +159,23 @@ class Mutation:
     delete_user: DeletePayload = strawberry.mutation(
         resolver=users.delete,
         description="Delete an account with its identities and sessions.",
+    )
+    link_identity: LinkIdentityPayload = strawberry.mutation(
+        resolver=linking.link,
+        description="Link a WeCom member to an account: they log in to it from then"
+        " on.",
+    )
+    unlink_identity: UnlinkIdentityPayload = strawberry.mutation(
+        resolver=linking.unlink,
+        description="Unlink an identity from its account, and end the sessions that"
+        " came through it.",
+    )
+    revoke_session: RevokeSessionPayload = strawberry.mutation(
+        resolver=sessions.revoke, description="End anybody's session."
+    )
+    revoke_sessions: RevokeSessionsPayload = strawberry.mutation(
+        resolver=sessions.revoke_all,
+        description="End all sessions of an account, an identity, a source or an app.",
     )
     # -- OWNER
     create_api_key: CreateApiKeyPayload = strawberry.mutation(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import strawberry
 
-from resolvers import directory, lists
+from resolvers import directory, lists, previews
+from resolvers.arguments import described_by_type
 from resolvers.payloads import errors_as_data
 from schema.api_key import ApiKey
 from schema.app import App, AppConnection
 from schema.audit_event import AuditEventConnection
+from schema.binding_preview import PreviewBindingPayload
 from schema.identity import Identity
 from schema.identity_source import (
     IdentitySource,
@@ -20,6 +22,7 @@ from schema.node import Node
 from schema.user import User, UserConnection
 
 
+@described_by_type
 @errors_as_data
 @strawberry.type(description="Everything that can be asked.")
 class Query:
@@ -81,6 +84,11 @@ class Query:
     audit_events: AuditEventConnection = strawberry.field(
         resolver=lists.audit_events,
         description="What happened, newest first. VIEWER.",
+    )
+    preview_binding: PreviewBindingPayload | None = strawberry.field(
+        resolver=previews.preview_binding,
+        description="What a first login of a member would do, and why; nothing is"
+        " changed. VIEWER.",
     )
     # -- OWNER
     api_keys: list[ApiKey] | None = strawberry.field(

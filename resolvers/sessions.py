@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import strawberry
+
 from schema.context import Info
 from schema.node import Viewer
 from schema.session import (
@@ -17,7 +19,9 @@ from schema.session import (
 from services.endings import Whose
 
 
-async def sign_out(info: Info, input: SignOutInput | None = None) -> SignOutPayload:
+async def sign_out(
+    info: Info, input: SignOutInput | None = strawberry.UNSET
+) -> SignOutPayload:
     token = input.refresh_token if input else None
     session = await info.context.services.endings.sign_out(info.context.caller, token)
     if session is None:

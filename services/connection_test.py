@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -172,10 +172,13 @@ class ConnectionTest:
         if token is not None:
             return Answers(token)
         info = await _answer(self._client.agent_info(agent))
+        answers = Answers(None, info)
         if wecom_user_id is None:
-            return Answers(None, info, Unasked.NO_MEMBER)
+            return replace(answers, member=Unasked.NO_MEMBER)
+        if answers.address_refused:
+            return answers
         profile = await _answer(self._client.profile(agent, wecom_user_id))
-        return Answers(None, info, profile)
+        return replace(answers, member=profile)
 
     @asynccontextmanager
     async def _alone(self, id: str) -> AsyncGenerator[None]:

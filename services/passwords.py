@@ -163,10 +163,9 @@ class Passwords:
         :raises RateLimited: the queue is full.
         """
         secret = _encoded(password)
-        usable = stored is not None and secret is not None
-        hash = stored if stored is not None and usable else self._decoy
-        right = await self._in_turn(lambda: self._matches(hash, secret or b""))
-        return usable and right
+        if stored is None or secret is None:
+            stored, secret = self._decoy, b""
+        return await self._in_turn(lambda: self._matches(stored, secret))
 
     def is_outdated(self, stored: str) -> bool:
         """Whether a hash was made with other parameters than are used today."""

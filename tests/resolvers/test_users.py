@@ -303,6 +303,15 @@ async def test_an_update_writes_only_what_was_sent(house: House) -> None:
     assert (await events(user))[1:] == [("user.updated", "displayName")]
 
 
+async def test_only_the_case_of_ones_own_names_may_change(house: House) -> None:
+    user = await create(house, **WHOLE)
+    other = {"username": "zhang.san-1", "externalId": "e-1001"}
+
+    payload = await update(house, user, **other)
+
+    assert payload == {"user": {**user, **other}, "errors": []}
+
+
 async def test_a_null_clears(house: House) -> None:
     user = await create(house, **WHOLE)
     nulls = dict.fromkeys(["username", "displayName", "email", "phone", "externalId"])

@@ -23,13 +23,13 @@ from models import (
     database,
     ids,
 )
+from models.fields import holds
 from services import phones
 from services.batches import Batches
 from services.callers import Caller
 from services.errors import BadRequest, Forbidden, Unauthenticated
 from services.errors import UnauthenticatedReason as Reason
 from services.language import Text
-from services.lists import storable
 
 M = TypeVar("M", bound=Model)
 
@@ -180,14 +180,13 @@ class Directory:
 
 
 async def _find(model: type[M], **columns: Any) -> M | None:
-    for value in columns.values():
-        if value is None or (isinstance(value, str) and not storable(value)):
-            return None
+    if not all(holds(model, column, value) for column, value in columns.items()):
+        return None
     return await model.get_or_none(**columns)
 
 
 async def _holder(column: str, verified: str, address: str | None) -> User | None:
-    if address is None or not storable(address):
+    if not holds(User, column, address):
         return None
     row = await database.fetch_one(
         f"SELECT {database.columns(User, 't')} FROM users t WHERE t.{column} = $1 "

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from models import App, Association, IdentitySource, database, ids
+from models.fields import holds
 from services.refusals import AppUnavailable, SourceUnavailable
 
 
@@ -35,7 +36,8 @@ async def by_identifier(app_id: str, identifier: str) -> Entrance:
     :raises SourceUnavailable: the source is unknown, disabled or not associated with
         the app: one answer, and the rule in the audit event tells which.
     """
-    return await _find("identifier", app_id, identifier)
+    known = identifier if holds(IdentitySource, "identifier", identifier) else ""
+    return await _find("identifier", app_id, known)
 
 
 async def by_ids(app_id: str, source_id: uuid.UUID) -> Entrance:

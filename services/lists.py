@@ -20,6 +20,7 @@ from models import (
     UserStatus,
     ids,
 )
+from models.fields import is_storable
 from services import pages
 from services.callers import Caller
 from services.pages import ID, Asked, Key, Order, OrderDirection, Page, Where
@@ -249,7 +250,7 @@ async def _list(model: type[M], order: Order, asked: Asked, where: Where) -> Lis
 
 
 def _equal(where: Where, column: str, value: str) -> None:
-    _related(where, f"t.{column} = ?", value if storable(value) else None)
+    _related(where, f"t.{column} = ?", value if is_storable(value) else None)
 
 
 def _related(where: Where, condition: str, value: UUID | str | None) -> None:
@@ -262,7 +263,7 @@ def _related(where: Where, condition: str, value: UUID | str | None) -> None:
 
 def _containing(where: Where, columns: Sequence[str], text: str) -> None:
     part = text.strip().casefold()
-    if not storable(part):
+    if not is_storable(part):
         where.add("FALSE")
         return
     for sign in "\\%_":
@@ -279,13 +280,8 @@ def _beginning(where: Where, text: str) -> None:
     to what follows the last string that begins with it.
     """
     start = text.strip().casefold()
-    if not storable(start):
+    if not is_storable(start):
         where.add("FALSE")
         return
     end = start + LAST
     where.add(f"t.id IN ({_NAMED})", *[start, end] * 5)
-
-
-def storable(text: str) -> bool:
-    """PostgreSQL stores no NUL, and neither database half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)

@@ -20,6 +20,7 @@ from hefu import addresses
 from hefu.api import schema
 from hefu.endpoint import GraphQLEndpoint
 from hefu.middleware import Envelope, draining
+from hefu.page import Page
 from hefu.settings import Settings
 from models import database, migrating
 from schema.context import Context
@@ -37,7 +38,7 @@ JWKS_CACHED = 300
 # Seconds; each process waits for a while of its own within them.
 PRUNED_EVERY = 3600
 
-OUTAGES = (database.DatabaseUnavailable, *database.OUTAGES)
+OUTAGES = (database.DatabaseUnavailable,)
 
 
 class Doors:
@@ -110,7 +111,7 @@ def create_app(
     settings: Settings | None = None,
     *,
     clock: Clock = now,
-    page: Callable[[Request], Awaitable[Response]] | None = None,
+    page: Page | None = None,
 ) -> House:
     """
     The application, for uvicorn's `--factory` too.
@@ -126,6 +127,7 @@ def create_app(
         clock=clock,
     )
     doors = Doors(settings, services)
+    page = page or Page()
     endpoint = GraphQLEndpoint(
         schema,
         open_context=_context_opener(settings, services),
@@ -149,6 +151,7 @@ def create_app(
     app = Starlette(
         routes=[
             Route("/graphql", endpoint),
+            *(page.routes if settings.graphiql else ()),
             Route("/.well-known/jwks.json", guarded(doors.jwks)),
             Route("/.well-known/oauth-authorization-server", doors.metadata),
             Route("/health/live", doors.live),

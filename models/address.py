@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Seconds for which a statement may wait, for its answer or for a lock.
-PATIENCE = 5
+# Seconds for a connection to be made; `models/outages.py` bounds every other wait.
+CONNECT_TIMEOUT = 5
 
 POOL_SIZE = 10
 LARGEST_POOL = 1000
@@ -61,8 +61,8 @@ def _sqlite(rest: str) -> Address:
     if synchronous not in SYNCHRONOUS:
         raise BadAddress("has an unknown synchronous=")
     pragmas = {
-        # First, so that switching to WAL waits for other processes too.
-        "busy_timeout": PATIENCE * 1000,
+        # SQLite's own waiting would keep the one connection: see `backends/sqlite.py`.
+        "busy_timeout": 0,
         "journal_mode": "WAL",
         "synchronous": synchronous,
         "foreign_keys": "ON",
@@ -81,14 +81,12 @@ def _postgres(rest: str) -> Address:
         raise BadAddress("names no host or no database")
     addresses = _hosts(hosts or options["host"])
     credentials: dict[str, Any] = {
-        "host": [host for host, _ in addresses],
-        "port": [port for _, port in addresses],
+        "hosts": addresses,
         "user": unquote(user) or None,
         "password": unquote(password) or None,
         "database": unquote(name),
         "ssl": _tls(options),
-        "timeout": PATIENCE,
-        "command_timeout": PATIENCE,
+        "timeout": CONNECT_TIMEOUT,
         "minsize": 1,
         "maxsize": _pool(options),
     }

@@ -12,41 +12,39 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from sqlite3 import Error as SqliteError
 from typing import Any, TypeVar
 
-from asyncpg import InterfaceError, PostgresError
 from tortoise import Tortoise
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import require_context
-from tortoise.exceptions import DBConnectionError, IntegrityError, OperationalError
+from tortoise.exceptions import IntegrityError
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
 from models.address import Address
+from models.outages import PATIENCE, DatabaseUnavailable, patience
+
+__all__ = [
+    "PATIENCE",
+    "DatabaseUnavailable",
+    "Taken",
+    "columns",
+    "connection",
+    "dialect",
+    "fetch",
+    "fetch_one",
+    "opened",
+    "patience",
+    "read",
+    "transaction",
+]
 
 Row = dict[str, Any]
 M = TypeVar("M", bound=Model)
 
 APP = "models"
 
-# What says that the database, and not the statement, is at fault. A violated constraint
-# is neither: it is caught by whoever caused it.
-OUTAGES = (
-    OperationalError,
-    DBConnectionError,
-    PostgresError,
-    InterfaceError,
-    SqliteError,
-    OSError,
-    TimeoutError,
-)
-
 Taken = IntegrityError
-
-
-class DatabaseUnavailable(Exception):
-    """The database is locked, restarting or gone."""
 
 
 def configuration(address: Address) -> dict[str, Any]:
@@ -106,12 +104,7 @@ async def fetch(sql: str, *values: Any) -> list[Row]:
     client = connection()
     if client.capabilities.dialect == "sqlite":
         sql = _for_sqlite(sql)
-    try:
-        return await client.execute_query_dict(sql, list(values))
-    except IntegrityError:
-        raise
-    except OUTAGES as error:
-        raise DatabaseUnavailable from error
+    return await client.execute_query_dict(sql, list(values))
 
 
 async def fetch_one(sql: str, *values: Any) -> Row | None:
@@ -130,13 +123,8 @@ async def transaction() -> AsyncGenerator[None]:
 
     :raises DatabaseUnavailable: the database did not answer in time.
     """
-    try:
-        async with in_transaction():
-            yield
-    except IntegrityError:
-        raise
-    except OUTAGES as error:
-        raise DatabaseUnavailable from error
+    async with in_transaction():
+        yield
 
 
 def columns(model: type[Model], alias: str) -> str:

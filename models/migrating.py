@@ -12,6 +12,9 @@ from models import database, migrations
 # runs on the database. All others only add, so a rolling upgrade migrates first.
 BREAKING = "_breaking"
 
+# Seconds: for whoever migrates at the same time, and for an index on a large table.
+PATIENCE = 3600
+
 # Any number, the same for every Hefu: machines that migrate at once queue behind it.
 _ADVISORY_LOCK = 0x6865_6675
 
@@ -27,9 +30,13 @@ async def migrate() -> list[str]:
 
     :raises DatabaseUnavailable: the database did not answer in time.
     """
+    with database.patience(PATIENCE):
+        return await _migrate()
+
+
+async def _migrate() -> list[str]:
     async with database.transaction():
         if database.dialect() == "postgres":
-            await database.fetch("SET LOCAL lock_timeout = 0")
             await database.fetch(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
         missing = await pending()
         connection = database.connection()

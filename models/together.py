@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from asyncpg import DivisionByZeroError
 from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
 from models import database
@@ -71,14 +72,12 @@ async def write(*writes: Write) -> None:
         values = [value for each in writes for value in each.values]
         shape = tuple((each.sql, len(each.values), each.needed) for each in writes)
         await client.execute_query_dict(_one_statement(shape), values)
-    except (database.Taken, Untouched):
-        raise
     except SqliteIntegrityError as error:
         raise database.Taken(error) from error
-    except database.OUTAGES as error:
+    except OperationalError as error:
         if isinstance(error.__cause__, DivisionByZeroError):
             raise Untouched from None
-        raise database.DatabaseUnavailable from error
+        raise
 
 
 @functools.cache
@@ -121,12 +120,12 @@ async def _in_one_visit(client: BaseDBAsyncClient, writes: Sequence[Write]) -> N
                     raise Untouched
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # Nothing where SQLite has undone it by itself, as it does on a full disk.
+            connection.rollback()
             raise
 
     # Cancelled meanwhile, it still is done whole: the thread goes on by itself.
-    async with cast("Any", client).acquire_connection() as connection:
-        await connection._execute(visit, connection._conn)
+    await cast("Any", client).visit(visit)
 
 
 @functools.cache

@@ -5,46 +5,237 @@ PostgreSQL through asyncpg, with bounds on every wait.
   a round trip per checkout for session state that nothing here uses. Open transactions
   are rolled back all the same.
 * Its pool waits for ever for a free connection, and a statement for ever for an answer.
+* Tortoise loses a connection of its pool whenever a BEGIN fails, and waits for a server
+  that does not answer before it gives one back: ten such requests, and the pool is dry.
+* asyncpg spends all of its time on the first of several hosts where that is silent.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
 import asyncpg
-from asyncpg.pool import Pool, PoolAcquireContext
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
+from asyncpg.pool import Pool, PoolConnectionProxy
+from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
+from tortoise.backends.base.client import (
+    NestedTransactionContext,
+    TransactionalDBClient,
+    TransactionContext,
+)
+from tortoise.connection import ConnectionToken, get_connections
 
-# Seconds.
-ACQUIRE_TIMEOUT = 5.0
+from models import outages
+from models.backends.guarded import Guarded
+
+T = TypeVar("T")
+
+# Seconds. Connecting to one of several hosts: one that is silent must not keep us from
+# the next.
+HOST_TIMEOUT = 1.5
+# Giving a connection back: what takes longer is cut off, and connected anew.
+RELEASE_TIMEOUT = 1.0
+# Closing the pool, of the ten seconds that a stop may take.
+CLOSE_TIMEOUT = 1.0
 
 
-class BoundedPool(Pool):  # type: ignore[misc]
-    def acquire(self, *, timeout: float | None = ACQUIRE_TIMEOUT) -> PoolAcquireContext:
-        return super().acquire(timeout=timeout)
+class Hosts:
+    """Where PostgreSQL may be; the one that answered last is asked first."""
+
+    def __init__(self, addresses: list[tuple[str, int]]) -> None:
+        self._addresses = addresses
+
+    async def connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
+        if len(self._addresses) == 1:
+            return await self._connect(self._addresses[0], options)
+        failures: list[Exception] = []
+        for address in list(self._addresses):
+            try:
+                connection = await self._connect(
+                    address, {**options, "timeout": HOST_TIMEOUT}
+                )
+            except Exception as error:
+                if not outages.is_outage(error):
+                    raise
+                failures.append(error)
+                continue
+            self._addresses.remove(address)
+            self._addresses.insert(0, address)
+            return connection
+        raise failures[-1]
+
+    async def _connect(
+        self, address: tuple[str, int], options: dict[str, Any]
+    ) -> asyncpg.Connection:
+        host, port = address
+        given: dict[str, Any] = {**options, "host": host, "port": port}
+        return await asyncpg.connect(**given)
 
 
 async def keep_session_state(connection: asyncpg.Connection) -> None:
     """There is none to reset."""
 
 
-class BoundedAsyncpgClient(AsyncpgDBClient):
-    def __init__(self, *, port: list[int], **options: Any) -> None:
+class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
+    def __init__(
+        self, *, hosts: list[tuple[str, int]], pooled: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
-        # One for each host: Tortoise knows of a single one.
-        self.port = port  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
+        self._hosts = Hosts(hosts)
+        self._several = len(hosts) > 1
+        self._finishing: set[asyncio.Task[None]] = set()
+        # Behind a PgBouncer that pools transactions.
+        self.pooled = pooled
 
     async def create_pool(self, **options: Any) -> asyncpg.Pool:
-        return await BoundedPool(
+        for name in ("host", "port"):
+            options.pop(name, None)
+        return await Pool(
             **options,
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
-            connect=None,
+            connect=self._hosts.connect,
             setup=None,
             init=None,
             reset=keep_session_state,
             record_class=asyncpg.Record,
         )
+
+    def in_use(self) -> int:
+        """Connections that are lent out at the moment."""
+        pool = self._pool
+        return pool.get_size() - pool.get_idle_size() if pool else 0
+
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[PoolConnectionProxy]:
+        """A connection of the pool."""
+        connection = await self.lent()
+        try:
+            yield connection
+        except asyncio.CancelledError:
+            # asyncpg asks the server to give up the statement, and waits for its word.
+            self.finish(self.release(connection))
+            raise
+        except BaseException:
+            await self.release(connection)
+            raise
+        await self.release(connection)
+
+    async def lent(self) -> PoolConnectionProxy:
+        if self._pool is None:
+            async with self._pool_init_lock:
+                if self._pool is None:
+                    await self.create_connection(with_db=True)
+        assert self._pool is not None  # noqa: S101
+        return await self._pool.acquire()
+
+    async def release(self, connection: PoolConnectionProxy) -> None:
+        """Give it back; whatever goes wrong, it is out of the way then."""
+        if self._pool is None:
+            return
+        with suppress(Exception):
+            await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
+
+    def acquire_connection(self) -> Any:
+        return self.held()
+
+    async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+        try:
+            return await outages.bounded(ask, *values)
+        except outages.DatabaseUnavailable as error:
+            await self.look_elsewhere(error)
+            raise
+
+    async def look_elsewhere(self, error: outages.DatabaseUnavailable) -> None:
+        """A primary that was demoted answers as before; it just takes no writes."""
+        cause = error.__cause__
+        if self._several and cause is not None and outages.is_read_only(cause):
+            await self._expire_connections()
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that goes on to its end, whoever waits for it no longer."""
+        task = asyncio.create_task(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        # Read, so that nobody is told that nobody did.
+        _ = task.cancelled() or task.exception()
+
+    async def _close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await pool.close()
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
+
+    def _in_transaction(self) -> TransactionContext:
+        return Transaction(self)
+
+
+class PooledTransaction(Guarded, TransactionWrapper):
+    async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+        return await cast("Guarded", self._parent).guarded(ask, *values)
+
+    def _in_transaction(self) -> TransactionContext:
+        return NestedTransactionContext(PooledTransaction(self))
+
+
+class Transaction(TransactionContext):
+    """Holds a connection from BEGIN until COMMIT or ROLLBACK has been done."""
+
+    def __init__(self, client: BoundedAsyncpgClient) -> None:
+        self._parent = client
+        self._client = PooledTransaction(client)
+        self._token: ConnectionToken | None = None
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        await self._parent.guarded(self._begin)
+        self._token = get_connections().set(self._client.connection_name, self._client)
+        return self._client
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        get_connections().reset(self._token)
+        ended = self._parent.finish(self._end(keep=kind is None))
+        if isinstance(error, (asyncio.CancelledError, outages.DatabaseUnavailable)):
+            return
+        await self._parent.guarded(asyncio.shield, ended)
+
+    async def _begin(self) -> None:
+        connection = await self._parent.lent()
+        self._client._connection = cast("Any", connection)
+        try:
+            await self._client.begin()
+        except BaseException:
+            connection.terminate()
+            raise
+
+    async def _end(self, *, keep: bool) -> None:
+        connection = cast("PoolConnectionProxy", self._client._connection)
+        try:
+            async with asyncio.timeout(outages.PATIENCE):
+                await (self._client.commit() if keep else self._client.rollback())
+        except BaseException:
+            # Whatever state it is in: the server rolls back what loses its connection.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
+            if keep:
+                raise
+        finally:
+            await self._parent.release(connection)
 
 
 def get_client_class(db_info: dict[str, Any]) -> type[BoundedAsyncpgClient]:

@@ -1,40 +1,224 @@
 """
-SQLite for several processes on one file.
+SQLite for several processes on one file, and many requests on one connection.
 
-Tortoise opens transactions with a plain BEGIN: one that reads first and then writes is
-told "database is locked" at once when another process wrote in between, whatever the
-busy timeout. BEGIN IMMEDIATE waits for its turn instead.
+* Tortoise opens transactions with a plain BEGIN: one that reads first and then writes
+  is told "database is locked" at once when another process wrote in between, whatever
+  the busy timeout. BEGIN IMMEDIATE waits for its turn instead.
+* SQLite's own waiting blocks the one connection, and so everybody who only wants to
+  read. Here whoever finds the file locked lets go of the connection, and asks again.
+* A statement that is cancelled goes on in its thread. What ends a transaction is run to
+  its end whatever happens to the request, or the next one would find it half open.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar, cast
 
-from tortoise.backends.base.client import TransactionContext
-from tortoise.backends.sqlite.client import (
-    SqliteClient,
-    SqliteTransactionContext,
-    SqliteTransactionWrapper,
+import aiosqlite
+from tortoise.backends.base.client import (
+    NestedTransactionContext,
+    TransactionalDBClient,
+    TransactionContext,
 )
-from tortoise.exceptions import OperationalError
+from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
+from tortoise.connection import ConnectionToken, get_connections
+
+from models import outages
+from models.backends.guarded import Guarded
+
+T = TypeVar("T")
+
+# Seconds between two looks at a file that another process has locked.
+SHORTEST_PAUSE = 0.001
+LONGEST_PAUSE = 0.025
+
+# After these another look through the same connection finds nothing better: the file
+# was moved away, or its disk was.
+BROKEN = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+}
 
 # Enumerations are strings and bind as such; these two do not by themselves.
 sqlite3.register_adapter(uuid.UUID, str)
 
 
-class ImmediateTransaction(SqliteTransactionWrapper):
-    async def begin(self) -> None:
+class SharedSqliteClient(Guarded, SqliteClient):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Whose turn it is to wait for other processes: first come, first served.
+        self._turn = asyncio.Lock()
+        self._finishing: set[asyncio.Task[None]] = set()
+
+    async def create_connection(self, with_db: bool) -> None:
+        """All pragmas, or no connection: without them it checks no foreign key."""
         try:
-            await self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise OperationalError(error) from error
+            await super().create_connection(with_db)
+        except BaseException:
+            self.abandon()
+            raise
 
+    async def close(self) -> None:
+        if self._finishing:
+            await asyncio.wait(self._finishing)
+        await super().close()
 
-class SharedSqliteClient(SqliteClient):
+    @asynccontextmanager
+    async def held(self) -> AsyncGenerator[aiosqlite.Connection]:
+        """The connection, for nobody else meanwhile."""
+        async with self._lock:
+            yield await self.connected()
+
+    async def connected(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            await self.create_connection(with_db=True)
+        assert self._connection is not None  # noqa: S101
+        return self._connection
+
+    def abandon(self) -> None:
+        """Open the file anew at the next statement."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.stop()
+
+    async def visit(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        Run `do` in the connection's thread, whole even if the caller is cancelled.
+
+        :raises DatabaseUnavailable: the file stayed locked, or cannot be used.
+        """
+
+        async def once() -> T:
+            async with self.held() as connection:
+                execute = cast("Any", connection)._execute
+                return cast("T", await execute(do, connection._conn))
+
+        return await self.guarded(once)
+
+    def acquire_connection(self) -> Any:
+        return self.held()
+
+    async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+        return await outages.bounded(lambda: self._patiently(partial(ask, *values)))
+
+    def finish(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Work that goes on to its end, whoever waits for it no longer."""
+        task = asyncio.create_task(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._finishing.discard(task)
+        # Read, so that nobody is told that nobody did.
+        _ = task.cancelled() or task.exception()
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await ask()
+        except Exception as error:
+            if not self._is_busy(error):
+                raise
+        async with self._turn:
+            return await self._in_turn(ask)
+
+    async def _in_turn(self, ask: Callable[[], Awaitable[T]]) -> T:
+        pause = SHORTEST_PAUSE
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            try:
+                return await ask()
+            except Exception as error:
+                if not self._is_busy(error):
+                    raise
+
+    def _is_busy(self, error: Exception) -> bool:
+        if outages.sqlite_code(outages.root(error)) in BROKEN:
+            self.abandon()
+        return outages.is_busy(error)
+
     def _in_transaction(self) -> TransactionContext:
-        return SqliteTransactionContext(ImmediateTransaction(self), self._lock)
+        return Transaction(self)
+
+
+class ImmediateTransaction(Guarded, SqliteTransactionWrapper):
+    async def begin(self) -> None:
+        await self._connection.execute("BEGIN IMMEDIATE")
+
+    async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+        return await outages.bounded(ask, *values)
+
+    def _in_transaction(self) -> TransactionContext:
+        return NestedTransactionContext(ImmediateTransaction(self))
+
+
+class Transaction(TransactionContext):
+    """Holds the connection from BEGIN until COMMIT or ROLLBACK has been done."""
+
+    def __init__(self, client: SharedSqliteClient) -> None:
+        self._parent = client
+        self._client = ImmediateTransaction(client)
+        self._token: ConnectionToken | None = None
+
+    async def __aenter__(self) -> TransactionalDBClient:
+        await self._parent.guarded(self._begin)
+        self._token = get_connections().set(self._client.connection_name, self._client)
+        return self._client
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        get_connections().reset(self._token)
+        ended = self._parent.finish(self._end(keep=kind is None))
+        await outages.bounded(asyncio.shield, ended)
+
+    async def _begin(self) -> None:
+        await self._parent._lock.acquire()
+        try:
+            self._client._connection = await self._parent.connected()
+        except BaseException:
+            self._parent._lock.release()
+            raise
+        try:
+            await self._client.begin()
+        except BaseException:
+            # Cancelled, BEGIN goes on in its thread: what undoes it queues behind it.
+            self._parent.finish(self._end(keep=False))
+            raise
+
+    async def _end(self, *, keep: bool) -> None:
+        connection = self._client._connection
+        try:
+            if keep:
+                await connection.commit()
+                return
+            await self._undo()
+        except BaseException:
+            # A full disk fails a COMMIT and may leave its transaction open.
+            await self._undo()
+            raise
+        finally:
+            self._parent._lock.release()
+
+    async def _undo(self) -> None:
+        try:
+            await self._client._connection.rollback()
+        except (sqlite3.Error, ValueError):
+            self._parent.abandon()
 
 
 def get_client_class(db_info: dict[str, Any]) -> type[SharedSqliteClient]:

@@ -1,0 +1,185 @@
+"""
+What tells that the database is at fault and not the statement, and how long one waits.
+
+Both drivers have their own errors for a database that is locked, full, read-only,
+restarting or gone: here they become `DatabaseUnavailable`, whether the statement came
+from the ORM or was SQL of ours. What is left as it was is a bug, or a violated
+constraint, which whoever caused it catches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from asyncpg import InterfaceError, InternalClientError, PostgresError
+from tortoise.exceptions import BaseORMException, DBConnectionError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds for which one request waits for the database, all of its statements together.
+PATIENCE = 5.0
+
+# An outage fails thousands of statements: the log hears of it once in so many seconds.
+TOLD_EVERY = 1.0
+
+# The classes of SQLSTATE that are about the statement: data, constraints, syntax,
+# features and the order of commands. 25006 stands apart: the server takes no writes.
+STATEMENT_CLASSES = {"0A", "21", "22", "23", "25", "2B", "2F", "34", "42", "44"}
+READ_ONLY = "25006"
+
+# SQLite's, of the same kind: an error of SQL, a constraint, a value, a misuse.
+STATEMENT_CODES = {
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_MISUSE,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+}
+
+
+class DatabaseUnavailable(Exception):
+    """The database is locked, full, read-only, restarting or gone."""
+
+
+class Patience:
+    """
+    Seconds that may still be waited.
+
+    Statements that run side by side wait the same second once.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._waiting = 0
+        self._since = 0.0
+
+    def left(self) -> float:
+        if not self._waiting:
+            return self._left
+        return self._left - (time.monotonic() - self._since)
+
+    @contextmanager
+    def tried(self) -> Generator[None]:
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            left = self.left()
+            self._waiting -= 1
+            if not self._waiting:
+                self._left = left
+
+
+_current: ContextVar[Patience | None] = ContextVar("patience", default=None)
+
+
+@contextmanager
+def patience(seconds: float = PATIENCE) -> Generator[None]:
+    """
+    Let the block wait so long for the database, in all.
+
+    Without it each statement has the whole of `PATIENCE`: three that follow one another
+    on a locked database would keep a client three times as long.
+    """
+    token = _current.set(Patience(seconds))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+    """
+    What the database answers to `ask(*values)`.
+
+    :raises DatabaseUnavailable: it did not, or not in time.
+    """
+    patience = _current.get() or Patience(PATIENCE)
+    left = patience.left()
+    try:
+        if left <= 0:
+            raise TimeoutError
+        with patience.tried():
+            async with asyncio.timeout(left):
+                return await ask(*values)
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        _tell(error)
+        raise DatabaseUnavailable from error
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether it says that the database, and not the statement, is at fault."""
+    error = root(error)
+    if isinstance(error, PostgresError):
+        state = sqlstate(error) or ""
+        return state == READ_ONLY or state[:2] not in STATEMENT_CLASSES
+    if isinstance(error, sqlite3.Error):
+        return sqlite_code(error) not in STATEMENT_CODES
+    connection = (InterfaceError, InternalClientError, DBConnectionError)
+    return isinstance(error, (OSError, TimeoutError, *connection))
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether another process is writing to the SQLite file."""
+    busy = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    return sqlite_code(root(error)) in busy
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether this PostgreSQL takes no writes, as one does that was demoted."""
+    return sqlstate(root(error)) == READ_ONLY
+
+
+def sqlite_code(error: BaseException) -> int | None:
+    """SQLite's primary result code; None for what is not SQLite's."""
+    if not isinstance(error, sqlite3.Error):
+        return None
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)
+    return code & 0xFF
+
+
+def root(error: BaseException) -> BaseException:
+    """The driver's error; the ORM wraps some of them, and of some forgets the cause."""
+    while isinstance(error, BaseORMException):
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            break
+        error = cause
+    return error
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """PostgreSQL's code; None for what is not PostgreSQL's."""
+    return getattr(error, "sqlstate", None)
+
+
+_told_at = -TOLD_EVERY
+
+
+def _tell(error: Exception) -> None:
+    global _told_at  # noqa: PLW0603  A process has one log.
+    now = time.monotonic()
+    if now - _told_at < TOLD_EVERY:
+        return
+    _told_at = now
+    cause = root(error)
+    # Neither text nor values: an error's text may quote a row.
+    name = sqlstate(cause) or getattr(cause, "sqlite_errorname", None)
+    logger.warning(
+        "The database does not answer",
+        extra={"cause": type(cause).__qualname__, "databaseCode": name},
+    )

@@ -31,6 +31,7 @@ from services.password_sign_in import PasswordSignIn
 from services.passwords import Passwords
 from services.previews import Previews
 from services.problems import Problems
+from services.proofs import Proofs
 from services.pruning import Pruning
 from services.rates import Rates
 from services.refresh_tokens import RefreshTokens
@@ -121,6 +122,7 @@ def assemble(
     reservations = Reservations(clock=clock)
     links = Links(clock=clock, audit=audit, accounts=accounts)
     tickets = Tickets(clock=clock)
+    proofs = Proofs(attempts=attempts, passwords=passwords)
     batches = Batches(clock=clock)
     refreshing = Refreshing(
         clock=clock,
@@ -147,8 +149,7 @@ def assemble(
             tickets=tickets,
             links=links,
             accounts=accounts,
-            attempts=attempts,
-            passwords=passwords,
+            proofs=proofs,
             sessions=sessions,
         ),
         clock=clock,
@@ -192,8 +193,7 @@ def assemble(
             audit=audit,
             rates=rates,
             accounts=accounts,
-            attempts=attempts,
-            passwords=passwords,
+            proofs=proofs,
             links=links,
             sessions=sessions,
         ),

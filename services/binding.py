@@ -68,6 +68,40 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class LogIn:
+    """Somebody logs in with WeCom, or an administrator imagines so."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindExisting:
+    """
+    Somebody would like to bind an account of theirs.
+
+    :param account: whose password was right; None as long as nobody has looked.
+    """
+
+    method: BindingMethod
+    account: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BindNew:
+    """Somebody who was asked would like a new account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Somebody who is logged in to `account` would like to link a member to it."""
+
+    account: Account
+
+
+Wish = LogIn | BindExisting | BindNew | Link
+
+LOG_IN = LogIn()
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A rule that was looked at, by the name that audit events carry."""
 
@@ -80,7 +114,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome, and the rules that led to it; the last one decided."""
+    """
+    The outcome, and the rules that led to it; the last one decided.
+
+    :param account_id: the one account that it is about, refused ones too.
+    :param resolution: how a login found the account; None where nobody logs in by it.
+    """
 
     outcome: Outcome
     steps: tuple[Step, ...]
@@ -182,14 +221,34 @@ RULES = {
     "linking.linked_already": Text(
         "The member is linked to this very account already.", "该成员已绑定此账号。"
     ),
+    "linking.account_disabled": Text(
+        "The account that the person is logged in to is disabled.",
+        "用户当前登录的账号已停用。",
+    ),
+    "linking.holds_this_corp": Text(
+        "The person's own account is linked to another member of this corp.",
+        "本人账号已绑定本企业的其他成员。",
+    ),
     "linking.somebody_elses": Text(
         "The member is linked to somebody else's account.", "该成员已绑定他人账号。"
     ),
 }
 
 
-def decide(rules: Rules, facts: Facts) -> Decision:
-    """What a login of this member does (binding rules 3 and 4)."""
+def decide(rules: Rules, facts: Facts, wish: Wish = LOG_IN) -> Decision:
+    """What becomes of a member and a wish (binding rules 3, 4 and 6)."""
+    if isinstance(wish, LogIn):
+        return _log_in(rules, facts)
+    if isinstance(wish, Link):
+        return _link_own(facts, wish.account)
+    if rules.mode is not AccountAssociationMode.ASK_TO_BIND:
+        return _refuse(refusals.MethodNotAllowed, "ask_to_bind.off")
+    if isinstance(wish, BindNew):
+        return _bind_new(rules, facts)
+    return _bind_existing(rules, facts, wish)
+
+
+def _log_in(rules: Rules, facts: Facts) -> Decision:
     if facts.linked is not None:
         return _linked(facts.linked)
     steps = ("identity.not_linked",)
@@ -205,52 +264,51 @@ def decide(rules: Rules, facts: Facts) -> Decision:
     return _create(steps, rules, facts)
 
 
-def decide_new_account(rules: Rules, facts: Facts) -> Decision:
-    """What `bindNewAccount` does: *may create* is asked anew (6)."""
-    if rules.mode is not AccountAssociationMode.ASK_TO_BIND:
-        return _refuse(refusals.MethodNotAllowed, "ask_to_bind.off")
+def _bind_new(rules: Rules, facts: Facts) -> Decision:
+    """*May create* is asked anew: the ticket says what was so when it was issued."""
     if facts.linked is not None:
         return _refuse(refusals.AlreadyLinked, "identity.linked_meanwhile")
     return _create(("ask_to_bind.asked",), rules, facts)
 
 
-def decide_method(rules: Rules, method: BindingMethod) -> Decision | None:
-    """A refusal where `bindExistingAccount` may not use this method, before hashing."""
-    if rules.mode is not AccountAssociationMode.ASK_TO_BIND:
-        return _refuse(refusals.MethodNotAllowed, "ask_to_bind.off")
-    if method not in rules.binding_methods:
+def _bind_existing(rules: Rules, facts: Facts, wish: BindExisting) -> Decision:
+    if wish.method not in rules.binding_methods:
         return _refuse(refusals.MethodNotAllowed, "ask_to_bind.method_not_allowed")
-    return None
-
-
-def decide_existing_account(facts: Facts, account: Account) -> Decision:
-    """What `bindExistingAccount` does once the password was right (6)."""
+    account = wish.account
+    if account is None:
+        return Decision(Outcome.ASK_TO_BIND, _steps("ask_to_bind.asked"))
     if not account.active:
-        return _refuse(refusals.AccountDisabled, "binding.account_disabled")
+        rule = "binding.account_disabled"
+        return _refuse(refusals.AccountDisabled, rule, account=account)
     if facts.linked is not None:
-        return _refuse(refusals.AlreadyLinked, "identity.linked_meanwhile")
+        rule = "identity.linked_meanwhile"
+        return _refuse(refusals.AlreadyLinked, rule, account=account)
     if facts.corp_id in account.corps:
-        return _refuse(refusals.AlreadyLinked, "binding.holds_this_corp")
+        rule = "binding.holds_this_corp"
+        return _refuse(refusals.AlreadyLinked, rule, account=account)
     return _link(account, LoginResolution.BOUND, "ask_to_bind.asked", "binding.bound")
 
 
-def decide_link(facts: Facts, account: Account) -> Decision:
-    """What `linkWecomMobile` does for the account that is logged in (6)."""
+def _link_own(facts: Facts, account: Account) -> Decision:
     if not account.active:
-        return _refuse(refusals.AccountDisabled, "binding.account_disabled")
+        rule = "linking.account_disabled"
+        return _refuse(refusals.AccountDisabled, rule, account=account)
     if facts.linked is not None and facts.linked.id == account.id:
         steps = _steps("linking.linked_already")
         return Decision(Outcome.LOG_IN, steps, account_id=account.id)
     if facts.linked is not None:
-        return _refuse(refusals.AlreadyLinked, "linking.somebody_elses")
+        rule = "linking.somebody_elses"
+        return _refuse(refusals.AlreadyLinked, rule, account=account)
     if facts.corp_id in account.corps:
-        return _refuse(refusals.AlreadyLinked, "binding.holds_this_corp")
+        rule = "linking.holds_this_corp"
+        return _refuse(refusals.AlreadyLinked, rule, account=account)
     return _link(account, None, "identity.not_linked", "linking.linked")
 
 
 def _linked(account: Account) -> Decision:
     if not account.active:
-        return _refuse(refusals.AccountDisabled, "identity.account_disabled")
+        rule = "identity.account_disabled"
+        return _refuse(refusals.AccountDisabled, rule, account=account)
     return Decision(
         Outcome.LOG_IN,
         _steps("identity.linked"),
@@ -276,15 +334,17 @@ def _matched(
 ) -> Decision:
     if not account.active:
         rule = "field_matching.account_disabled"
-        return _refuse(refusals.AccountDisabled, *steps, rule)
+        return _refuse(refusals.AccountDisabled, *steps, rule, account=account)
     if facts.corp_id in account.corps:
         rule = "field_matching.holds_this_corp"
-        return _refuse(refusals.AlreadyLinked, *steps, rule)
+        return _refuse(refusals.AlreadyLinked, *steps, rule, account=account)
     # Whoever may write a mailbox into a WeCom profile would be an administrator here.
     if account.privileged:
-        return _refuse(refusals.AccountConflict, *steps, "field_matching.privileged")
+        rule = "field_matching.privileged"
+        return _refuse(refusals.AccountConflict, *steps, rule, account=account)
     if account.corps and not rules.match_across_corps:
-        return _refuse(refusals.AccountConflict, *steps, "field_matching.other_corp")
+        rule = "field_matching.other_corp"
+        return _refuse(refusals.AccountConflict, *steps, rule, account=account)
     return _link(account, LoginResolution.MATCHED, *steps, "field_matching.one")
 
 
@@ -319,8 +379,15 @@ def _link(
     )
 
 
-def _refuse(refusal: type[Refusal], *rules: str) -> Decision:
-    return Decision(Outcome.REFUSE, _steps(*rules), refusal=refusal)
+def _refuse(
+    refusal: type[Refusal], *rules: str, account: Account | None = None
+) -> Decision:
+    return Decision(
+        Outcome.REFUSE,
+        _steps(*rules),
+        account_id=account.id if account else None,
+        refusal=refusal,
+    )
 
 
 def _steps(*rules: str) -> tuple[Step, ...]:

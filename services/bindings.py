@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models import App, BindingMethod, BindingTicket, User, database, ids
-from services import attempts, binding, entrances, refusals
+from models import BindingMethod, BindingTicket, User, database, ids
+from services import binding, entrances, proofs
 from services.accounts import Accounts
-from services.attempts import Attempts
 from services.audit import Audit, Trail
-from services.binding import Decision, Facts
+from services.binding import BindExisting, BindNew, Decision, Facts
 from services.callers import Caller
 from services.entrances import Entrance
 from services.links import ATTEMPTS, Changed, Links, rules_of
-from services.passwords import Passwords
 from services.profiles import Profile
+from services.proofs import Proofs
 from services.rates import Rates
+from services.refusals import RateLimited, TicketInvalid
 from services.sessions import Device, LoggedIn, Sessions
 from services.tickets import Tickets
 
@@ -29,6 +29,14 @@ class Proof:
     password: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """An account whose password was right, as it was then."""
+
+    user: User
+    method: BindingMethod
+
+
 class Bindings:
     """Turns a ticket into a session, through an account old or new."""
 
@@ -40,8 +48,7 @@ class Bindings:
         tickets: Tickets,
         links: Links,
         accounts: Accounts,
-        attempts: Attempts,
-        passwords: Passwords,
+        proofs: Proofs,
         sessions: Sessions,
     ) -> None:
         self._audit = audit
@@ -49,8 +56,7 @@ class Bindings:
         self._tickets = tickets
         self._links = links
         self._accounts = accounts
-        self._attempts = attempts
-        self._passwords = passwords
+        self._proofs = proofs
         self._sessions = sessions
 
     async def to_existing(
@@ -70,11 +76,12 @@ class Bindings:
         trail = Trail(folded=False)
         async with self._audit.refusals(caller, trail):
             ticket, entrance = await self._enter(caller, trail, app_id, ticket_text)
-            refused = binding.decide_method(rules_of(entrance.source), proof.method)
-            if refused and refused.refusal:
-                raise refused.refusal(refused.rule)
+            _allow(entrance, proof.method)
             user = await self._prove(caller, trail, ticket, proof)
-            return await self._bind(caller, ticket, entrance, user, device)
+            proven = _Proven(user, proof.method)
+            result = await self._bind(caller, ticket, proven, device)
+            await self._accounts.rehash(user, proof.password)
+        return result
 
     async def to_new(
         self,
@@ -90,8 +97,8 @@ class Bindings:
         """
         trail = Trail(folded=False)
         async with self._audit.refusals(caller, trail):
-            ticket, entrance = await self._enter(caller, trail, app_id, ticket_text)
-            return await self._bind(caller, ticket, entrance, None, device)
+            ticket, _ = await self._enter(caller, trail, app_id, ticket_text)
+            return await self._bind(caller, ticket, None, device)
 
     async def _enter(
         self, caller: Caller, trail: Trail, app_id: str, text: str
@@ -104,120 +111,110 @@ class Bindings:
         trail.folded = False
         # Proof that was gathered in one app must not open another.
         if ticket.app_id != app.id:
-            raise refusals.TicketInvalid("ticket.of_another_app")
-        trail.corp_id, trail.wecom_user_id = ticket.issuer, ticket.subject
+            raise TicketInvalid("ticket.of_another_app")
         trail.identity_source_id = ticket.identity_source_id
+        trail.corp_id = ticket.issuer
+        trail.wecom_user_id = Profile.stored(ticket.profile).user_id
         return ticket, await entrances.by_ids(app_id, ticket.identity_source_id)
 
     async def _prove(
         self, caller: Caller, trail: Trail, ticket: BindingTicket, proof: Proof
     ) -> User:
-        user, typed = await self._accounts.find_for_binding(proof.method, proof.account)
-        key = attempts.account_key(user, typed)
-        attempt = await self._attempts.begin(key, caller.origin.ip_address)
-        try:
-            right = await self._compare(ticket, user, proof.password)
-        except refusals.Refusal:
-            await self._attempts.succeeded(attempt)
-            raise
-        if user is None or not right:
-            raise refusals.CredentialsInvalid("password.wrong")
-        await self._attempts.succeeded(attempt)
-        await self._tickets.take_back(ticket)
-        await self._accounts.rehash(user, proof.password)
-        trail.subject = ids.show(ids.USER, user.id)
-        return user
-
-    async def _compare(
-        self, ticket: BindingTicket, user: User | None, password: str
-    ) -> bool:
+        found = await self._accounts.find_for_binding(proof.method, proof.account)
         await self._tickets.guess(ticket)
         try:
-            hash = user.password_hash if user else None
-            return await self._passwords.verify(hash, password)
-        except refusals.Refusal:
-            # The queue is full: nobody looked at the password.
+            user = await self._proofs.check(caller, trail, found, proof.password)
+        except RateLimited:
             await self._tickets.take_back(ticket)
             raise
+        await self._tickets.take_back(ticket)
+        return user
 
     async def _bind(
         self,
         caller: Caller,
         ticket: BindingTicket,
-        entrance: Entrance,
-        user: User | None,
+        proven: _Proven | None,
         device: Device | None,
     ) -> LoggedIn:
-        profile = Profile.stored(ticket.profile)
         for _ in range(ATTEMPTS):
-            decision = await self._decide(entrance, profile, user)
-            if decision.refusal:
-                raise decision.refusal(decision.rule)
             try:
-                return await self._open(
-                    caller, ticket, entrance, profile, decision, device=device
-                )
+                return await self._open(caller, ticket, proven, device)
             except (database.Taken, Changed):
                 continue
         raise database.DatabaseUnavailable
-
-    async def _decide(
-        self, entrance: Entrance, profile: Profile, user: User | None
-    ) -> Decision:
-        rules = rules_of(entrance.source)
-        facts = await self._facts(entrance.app, entrance, profile)
-        if user is None:
-            return binding.decide_new_account(rules, facts)
-        # Anew each time: disabled or linked since, it must not slip through.
-        current = await User.get_or_none(id=user.id)
-        if current is None:
-            raise refusals.CredentialsInvalid("account.deleted_meanwhile")
-        [account] = await self._links.accounts([current])
-        return binding.decide_existing_account(facts, account)
-
-    async def _facts(self, app: App, entrance: Entrance, profile: Profile) -> Facts:
-        source = entrance.source
-        holder = await self._links.holder(source.corp_id, profile.subject)
-        linked = (await self._links.accounts([holder.user]))[0] if holder else None
-        return Facts(source.corp_id, app.allow_sign_up, linked=linked)
 
     async def _open(
         self,
         caller: Caller,
         ticket: BindingTicket,
-        entrance: Entrance,
-        profile: Profile,
-        decision: Decision,
-        *,
+        proven: _Proven | None,
         device: Device | None,
     ) -> LoggedIn:
-        app, source = entrance.app, entrance.source
-        if decision.resolution is None:
-            raise TypeError(decision)
+        """
+        Decide and do it, all at once: a hash takes its time, and by now the source may
+        be disabled, the account another corp's, or the ticket used.
+        """
+        app_id = ids.show(ids.APP, ticket.app_id)
+        profile = Profile.stored(ticket.profile)
         async with database.transaction():
+            entrance = await entrances.by_ids(app_id, ticket.identity_source_id)
             await self._tickets.use(ticket)
+            decision = await self._decide(entrance, profile, proven)
+            if decision.refusal:
+                raise decision.refusal(decision.rule)
+            if decision.resolution is None:
+                raise TypeError(decision)
             user, identity = await self._links.carry_out(
                 caller, decision, entrance, profile
             )
             session, issued = await self._sessions.open(
                 caller,
                 user,
-                app,
+                entrance.app,
                 decision.resolution,
                 device=device,
                 identity_id=identity.id,
-                identity_source_id=source.id,
+                identity_source_id=entrance.source.id,
             )
             await self._audit.record(
                 caller,
                 "login.succeeded",
                 by=user,
                 subject=ids.show(ids.USER, user.id),
-                app_id=app.id,
-                identity_source_id=source.id,
+                app_id=entrance.app.id,
+                identity_source_id=entrance.source.id,
                 rule=decision.rule,
-                corp_id=source.corp_id,
+                corp_id=entrance.source.corp_id,
                 wecom_user_id=profile.user_id,
             )
-        tokens = await self._sessions.tokens(session, app, issued.text)
-        return LoggedIn(session, user, app, tokens)
+        tokens = await self._sessions.tokens(session, entrance.app, issued.text)
+        return LoggedIn(session, user, entrance.app, tokens)
+
+    async def _decide(
+        self, entrance: Entrance, profile: Profile, proven: _Proven | None
+    ) -> Decision:
+        source = entrance.source
+        rules = rules_of(source)
+        if proven is None:
+            facts = await self._facts(entrance, profile)
+            return binding.decide(rules, facts, BindNew())
+        user = proofs.recheck(proven.user, await self._links.lock(proven.user.id))
+        [account] = await self._links.accounts([user])
+        facts = await self._facts(entrance, profile)
+        return binding.decide(rules, facts, BindExisting(proven.method, account))
+
+    async def _facts(self, entrance: Entrance, profile: Profile) -> Facts:
+        corp_id = entrance.source.corp_id
+        linked = await self._links.linked(corp_id, profile.subject)
+        return Facts(corp_id, entrance.app.allow_sign_up, linked=linked)
+
+
+def _allow(entrance: Entrance, method: BindingMethod) -> None:
+    """
+    :raises MethodNotAllowed: before anything is hashed.
+    """
+    facts = Facts(entrance.source.corp_id, entrance.app.allow_sign_up)
+    decision = binding.decide(rules_of(entrance.source), facts, BindExisting(method))
+    if decision.refusal:
+        raise decision.refusal(decision.rule)

@@ -20,12 +20,14 @@ _NOUNS = {
 }
 _VERBS = {
     "associated": Text("associated", "已关联"),
+    "binding_required": Text("asks to bind an account", "需要绑定账号"),
     "changed": Text("changed", "已修改"),
     "created": Text("created", "已创建"),
     "deleted": Text("deleted", "已删除"),
     "dissociated": Text("dissociated", "已取消关联"),
     "ended": Text("ended", "已结束"),
     "failed": Text("refused", "被拒绝"),
+    "link_confirmed": Text("linked already", "已处于绑定状态"),
     "linked": Text("linked", "已绑定"),
     "refreshed": Text("refreshed", "已续期"),
     "revoked": Text("revoked", "已吊销"),

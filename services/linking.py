@@ -21,9 +21,17 @@ from models import (
     database,
     ids,
 )
-from services import binding, entrances, forms, privileges, refusals, sessions
+from services import (
+    binding,
+    entrances,
+    forms,
+    privileges,
+    refusals,
+    sessions,
+    ways_in,
+)
 from services.audit import Audit, Trail
-from services.binding import Facts, Outcome
+from services.binding import Facts
 from services.callers import Caller
 from services.clock import Clock
 from services.entrances import Entrance
@@ -35,7 +43,7 @@ from services.errors import (
     rejected,
 )
 from services.language import Text
-from services.links import ATTEMPTS, Changed, Links
+from services.links import ATTEMPTS, Links, rules_of
 from services.login import LONGEST_CODE, Begun
 from services.members import Members
 from services.problems import Problems
@@ -73,6 +81,14 @@ class LinkAttempt:
     code_verifier: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What WeCom said, and what it refused to say more with."""
+
+    profile: Profile
+    wecom_error_code: int | None
+
+
 class Linking:
     """Links members to accounts, and unlinks them."""
 
@@ -105,7 +121,7 @@ class Linking:
         :raises Refusal: the source is not associated with the session's app.
         """
         _, session = _fresh(caller, self._clock())
-        trail = Trail(action="identity.link_failed")
+        trail = Trail(action="link.failed")
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(caller, trail, session, identifier)
             purpose = _purpose(entrance, session)
@@ -120,7 +136,7 @@ class Linking:
         :raises Refusal: by `binding-rules.md`, sections 1, 2 and 6.
         """
         user, session = _fresh(caller, self._clock())
-        trail = Trail(action="identity.link_failed")
+        trail = Trail(action="link.failed")
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(
                 caller, trail, session, attempt.identity_source
@@ -130,26 +146,27 @@ class Linking:
             trail.subject = ids.show(ids.USER, user.id)
             try:
                 async with self._members.deadline():
-                    profile = await self._learn(trail, entrance.source, attempt.code)
-                identity = await self._settle(caller, entrance, user, profile)
+                    learned = await self._learn(trail, entrance.source, attempt.code)
+                return await self._settle(caller, entrance, learned)
             except Refusal as refusal:
                 if refusal.retry is LoginRetry.SAME_REQUEST:
                     await self._reservations.give_back(presented)
                 raise
-        return identity, user
 
     async def unlink_mine(self, caller: Caller, identity_id: str) -> User:
         """
         :raises Unauthenticated: the login is older than ten minutes.
         :raises InputRejected: NOT_FOUND, or LAST_LOGIN_METHOD where no way in is left.
         """
-        user, _ = _fresh(caller, self._clock())
+        person, _ = _fresh(caller, self._clock())
         async with database.transaction():
-            await self._links.lock(user.id)
+            user = await self._links.lock(person.id)
             identity = await _find(identity_id)
-            if identity is None or identity.user_id != user.id:
-                raise rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
-            await self._keep_one_way_in(user, identity)
+            if user is None or identity is None or identity.user_id != user.id:
+                raise _not_found()
+            if not await ways_in.remain(user, without=identity):
+                code = InputErrorCode.LAST_LOGIN_METHOD
+                raise rejected("id", code, LAST_LOGIN_METHOD)
             await self._unlink(caller, identity)
         return user
 
@@ -164,22 +181,15 @@ class Linking:
         caller.require(Role.ADMIN)
         form = forms.Form()
         subject = form.line("subject", userid, pattern=Profile.USERID, otherwise=USERID)
-        user = await User.get_or_none(id=ids.read(ids.USER, user_id))
-        source = await IdentitySource.get_or_none(id=ids.read(ids.SOURCE, source_id))
-        if user is None:
-            form.refuse("userId", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
-        if source is None:
-            path = "identitySourceId"
-            form.refuse(path, InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
-        form.check()
-        if user is None or source is None:
-            raise InputRejected(form.problems)
-        privileges.check(caller, user, "userId")
-        profile = Profile(user_id=subject)
         try:
             async with database.transaction():
+                user, source = await self._named(form, user_id, source_id)
+                privileges.check(caller, user, "userId")
                 identity = await self._links.link(
-                    user.id, source, profile, LinkOrigin.LINKED_BY_ADMIN
+                    user.id,
+                    source,
+                    Profile(user_id=subject),
+                    LinkOrigin.LINKED_BY_ADMIN,
                 )
                 await self._record(caller, "identity.linked", identity, source.id)
         except database.Taken:
@@ -196,12 +206,30 @@ class Linking:
         caller.require(Role.ADMIN)
         async with database.transaction():
             identity = await _find(identity_id)
-            user = await User.get_or_none(id=identity.user_id) if identity else None
+            user = await self._links.lock(identity.user_id) if identity else None
             if identity is None or user is None:
-                raise rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+                raise _not_found()
             privileges.check(caller, user, "id")
             await self._unlink(caller, identity)
         return user
+
+    async def _named(
+        self, form: forms.Form, user_id: str, source_id: str
+    ) -> tuple[User, IdentitySource]:
+        """
+        :raises InputRejected: with everything that is wrong.
+        """
+        id = ids.read(ids.USER, user_id)
+        user = await self._links.lock(id) if id else None
+        if user is None:
+            form.refuse("userId", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+        source = await IdentitySource.get_or_none(id=ids.read(ids.SOURCE, source_id))
+        if source is None:
+            path = "identitySourceId"
+            form.refuse(path, InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
+        if user is None or source is None or form.problems:
+            raise InputRejected(form.problems)
+        return user, source
 
     async def _enter(
         self, caller: Caller, trail: Trail, session: Session, identifier: str
@@ -232,61 +260,85 @@ class Linking:
         await self._reservations.reserve(presented)
         return presented
 
-    async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> Profile:
+    async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> _Learned:
         member = await self._members.identify(source, code)
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
         holder = await self._links.holder(source.corp_id, member.userid.casefold())
         told = await self._members.describe(source, member, linked=holder is not None)
         await self._problems.clear(source)
-        return Profile.of(member, told.profile)
+        return _Learned(Profile.of(member, told.profile), told.wecom_error_code)
 
     async def _settle(
-        self, caller: Caller, entrance: Entrance, user: User, profile: Profile
-    ) -> Identity:
-        source = entrance.source
+        self, caller: Caller, entrance: Entrance, learned: _Learned
+    ) -> tuple[Identity, User]:
         for _ in range(ATTEMPTS):
-            holder = await self._links.holder(source.corp_id, profile.subject)
-            [account, *linked] = await self._links.accounts(
-                [user, holder.user] if holder else [user]
-            )
-            facts = Facts(source.corp_id, False, linked=linked[0] if linked else None)
-            decision = binding.decide_link(facts, account)
-            if decision.refusal:
-                raise decision.refusal(decision.rule)
-            if decision.outcome is Outcome.LOG_IN and holder:
-                return holder.identity
             try:
                 async with database.transaction():
-                    identity = await self._links.link(
-                        user.id, source, profile, LinkOrigin.LINKED_BY_USER
-                    )
-                    await self._record(
-                        caller,
-                        "identity.linked",
-                        identity,
-                        source.id,
-                        rule=decision.rule,
-                    )
-            except (database.Taken, Changed):
+                    return await self._decide(caller, entrance, learned)
+            except database.Taken:
                 continue
-            return identity
         raise database.DatabaseUnavailable
 
-    async def _keep_one_way_in(self, user: User, identity: Identity) -> None:
+    async def _decide(
+        self, caller: Caller, entrance: Entrance, learned: _Learned
+    ) -> tuple[Identity, User]:
         """
-        What counts as a way in: another identity, or a password with a name to type.
+        Decide and do it, all at once: while WeCom was asked, the person may have been
+        disabled, or have ended the session that a thief began this with.
         """
-        current = await User.get(id=user.id)
-        names = (current.username, current.verified_email, current.verified_phone)
-        if current.password_hash is not None and any(names):
-            return
-        if await Identity.filter(user_id=user.id).exclude(id=identity.id).exists():
-            return
-        raise rejected("id", InputErrorCode.LAST_LOGIN_METHOD, LAST_LOGIN_METHOD)
+        person, session = caller.person()
+        source, profile = entrance.source, learned.profile
+        user = await self._links.lock(person.id)
+        current = await Session.get_or_none(id=session.id)
+        live = current and sessions.is_live(current, now=self._clock())
+        if user is None or not live:
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        holder = await self._links.holder(source.corp_id, profile.subject)
+        [account, *linked] = await self._links.accounts(
+            [user, holder.user] if holder else [user]
+        )
+        facts = Facts(
+            source.corp_id,
+            entrance.app.allow_sign_up,
+            linked=linked[0] if linked else None,
+        )
+        decision = binding.decide(rules_of(source), facts, binding.Link(account))
+        if decision.refusal:
+            code = learned.wecom_error_code
+            raise decision.refusal(decision.rule, wecom_error_code=code)
+        action = "identity.link_confirmed"
+        identity = holder.identity if holder else None
+        if identity is None:
+            action = "identity.linked"
+            origin = LinkOrigin.LINKED_BY_USER
+            identity = await self._links.link(user.id, source, profile, origin)
+        await self._record(
+            caller,
+            action,
+            identity,
+            source.id,
+            app_id=entrance.app.id,
+            rule=decision.rule,
+            wecom_error_code=learned.wecom_error_code,
+        )
+        return identity, user
 
     async def _unlink(self, caller: Caller, identity: Identity) -> None:
-        await sessions.end("identity_id", identity.id, now=self._clock())
-        await Identity.filter(id=identity.id).delete()
+        """
+        The identity goes first: a login through it that is under way either has opened
+        its session by then, which is ended with the others, or finds it gone.
+
+        :raises InputRejected: NOT_FOUND: somebody else was faster.
+        """
+        if not await Identity.filter(id=identity.id).delete():
+            raise _not_found()
+        for id in await sessions.end("identity_id", identity.id, now=self._clock()):
+            await self._audit.record(
+                caller,
+                "session.revoked",
+                subject=ids.show(ids.SESSION, id),
+                rule="identity.unlinked",
+            )
         source_id = identity.identity_source_id
         await self._record(caller, "identity.unlinked", identity, source_id)
 
@@ -297,13 +349,17 @@ class Linking:
         identity: Identity,
         source_id: uuid.UUID | None,
         *,
+        app_id: uuid.UUID | None = None,
         rule: str | None = None,
+        wecom_error_code: int | None = None,
     ) -> None:
         await self._audit.record(
             caller,
             action,
             subject=ids.show(ids.USER, identity.user_id),
+            app_id=app_id,
             identity_source_id=source_id,
+            wecom_error_code=wecom_error_code,
             corp_id=identity.issuer,
             wecom_user_id=identity.subject,
             rule=rule,
@@ -312,7 +368,7 @@ class Linking:
 
 def _fresh(caller: Caller, now: datetime) -> tuple[User, Session]:
     user, session = caller.person()
-    if now - session.created_at > FRESH:
+    if now - session.created_at >= FRESH:
         raise Unauthenticated(UnauthenticatedReason.REAUTHENTICATE)
     return user, session
 
@@ -323,3 +379,7 @@ def _purpose(entrance: Entrance, session: Session) -> Purpose:
 
 async def _find(identity_id: str) -> Identity | None:
     return await Identity.get_or_none(id=ids.read(ids.IDENTITY, identity_id))
+
+
+def _not_found() -> InputRejected:
+    return rejected("id", InputErrorCode.NOT_FOUND, forms.NOT_FOUND)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models import (
+    AccountAssociationMode,
     App,
     Identity,
     IdentityProvider,
@@ -25,6 +26,7 @@ from models import (
     database,
     ids,
 )
+from services import binding
 from services.account_association import AccountAssociation
 from services.accounts import Accounts
 from services.audit import Audit
@@ -89,30 +91,42 @@ class Links:
         user = database.read(User, row, "account")
         return Holder(identity, user) if identity and user else None
 
+    async def linked(self, corp_id: str, subject: str) -> Account | None:
+        """What decides about the account that holds a member's identity."""
+        holder = await self.holder(corp_id, subject)
+        if holder is None:
+            return None
+        return Account(holder.user.id, active=is_active(holder.user))
+
     async def facts(
         self, source: IdentitySource, app: App, profile: Profile, *, rules: Rules
     ) -> Facts:
         """Everything that a login of this member is decided by."""
-        holder = await self.holder(source.corp_id, profile.subject)
-        if holder is not None:
-            linked = Account(holder.user.id, active=is_active(holder.user))
-            return Facts(source.corp_id, app.allow_sign_up, linked=linked)
-        fields = rules.match_fields
-        candidates = (
+        corp_id = source.corp_id
+        linked = await self.linked(corp_id, profile.subject)
+        candidates: list[Account] = []
+        if linked is None and rules.mode is AccountAssociationMode.FIELD_MATCHING:
+            candidates = await self._candidates(profile, rules)
+        if any(corp_id in account.corps for account in candidates):
+            # Perhaps since a moment, by this very member's other login: then this one
+            # finds them linked, and not an account that is somebody else's.
+            linked = await self.linked(corp_id, profile.subject)
+        return Facts(
+            corp_id=corp_id,
+            allow_sign_up=app.allow_sign_up,
+            linked=linked,
+            told=told(profile),
+            candidates=tuple(candidates),
+        )
+
+    async def _candidates(self, profile: Profile, rules: Rules) -> list[Account]:
+        return await self.accounts(
             await self._accounts.candidates(
-                fields,
+                rules.match_fields,
                 emails=profile.emails,
                 phone=profile.phone,
                 userid=profile.user_id,
             )
-            if fields
-            else []
-        )
-        return Facts(
-            corp_id=source.corp_id,
-            allow_sign_up=app.allow_sign_up,
-            told=told(profile),
-            candidates=tuple(await self.accounts(candidates)),
         )
 
     async def accounts(self, users: Iterable[User]) -> list[Account]:
@@ -131,16 +145,14 @@ class Links:
             for user in users
         ]
 
-    async def lock(self, user_id: uuid.UUID) -> None:
+    async def lock(self, user_id: uuid.UUID) -> User | None:
         """
-        Hold an account until the transaction ends.
+        Hold an account until the transaction ends, and say how it is now.
 
         Two who each unlink one of the two last identities would otherwise both see the
         other one still there.
         """
-        await database.fetch(
-            "UPDATE users SET id = id WHERE id = $1 RETURNING id", user_id
-        )
+        return await User.select_for_update().get_or_none(id=user_id)
 
     async def create(
         self, source: IdentitySource, profile: Profile
@@ -200,6 +212,8 @@ class Links:
         :raises Changed: what the decision rested on is no longer so.
         """
         source = entrance.source
+        if decision.resolution is LoginResolution.MATCHED:
+            await self._confirm(decision, entrance, profile)
         user, identity = await self._held(decision, source, profile)
         if decision.outcome is Outcome.LOG_IN and known:
             identity.profile = profile.to_store()
@@ -207,6 +221,22 @@ class Links:
         if decision.outcome is not Outcome.LOG_IN:
             await self._record_link(caller, decision, entrance, user, identity)
         return user, identity
+
+    async def _confirm(
+        self, decision: Decision, entrance: Entrance, profile: Profile
+    ) -> None:
+        """
+        Nobody proves anything in a match, so it rests on the account as it is now: one
+        that has become an administrator's since it was looked at is not to be linked.
+
+        :raises Changed: it would be decided otherwise now.
+        """
+        if decision.account_id:
+            await self.lock(decision.account_id)
+        rules = rules_of(entrance.source)
+        facts = await self.facts(entrance.source, entrance.app, profile, rules=rules)
+        if binding.decide(rules, facts) != decision:
+            raise Changed
 
     async def _held(
         self, decision: Decision, source: IdentitySource, profile: Profile
@@ -233,18 +263,22 @@ class Links:
         user: User,
         identity: Identity,
     ) -> None:
-        facts = {
-            "by": user,
-            "app_id": entrance.app.id,
-            "identity_source_id": entrance.source.id,
-            "rule": decision.rule,
-            "corp_id": identity.issuer,
-            "wecom_user_id": identity.subject,
-        }
-        subject = ids.show(ids.USER, user.id)
-        if decision.outcome is Outcome.CREATE_ACCOUNT:
-            await self._audit.record(caller, "user.created", subject=subject, **facts)
-        await self._audit.record(caller, "identity.linked", subject=subject, **facts)
+        created = decision.outcome is Outcome.CREATE_ACCOUNT
+        actions = (
+            ("user.created", "identity.linked") if created else ("identity.linked",)
+        )
+        for action in actions:
+            await self._audit.record(
+                caller,
+                action,
+                by=user,
+                subject=ids.show(ids.USER, user.id),
+                app_id=entrance.app.id,
+                identity_source_id=entrance.source.id,
+                rule=decision.rule,
+                corp_id=identity.issuer,
+                wecom_user_id=identity.subject,
+            )
 
     async def logged_in(
         self, user: User, identity: Identity | None, source: IdentitySource | None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models import LoginResolution, User, database, ids
-from services import attempts, entrances, refusals
+from models import App, LoginResolution, User, database, ids
+from services import entrances, proofs, refusals
 from services.accounts import Accounts
-from services.attempts import Attempts
 from services.audit import Audit, Trail
 from services.callers import Caller
-from services.links import Changed, Links, is_active
-from services.passwords import Passwords
+from services.links import Links, is_active
+from services.proofs import Proofs
 from services.rates import Rates
 from services.sessions import Device, LoggedIn, Sessions
 
@@ -33,16 +32,14 @@ class PasswordSignIn:
         audit: Audit,
         rates: Rates,
         accounts: Accounts,
-        attempts: Attempts,
-        passwords: Passwords,
+        proofs: Proofs,
         links: Links,
         sessions: Sessions,
     ) -> None:
         self._audit = audit
         self._rates = rates
         self._accounts = accounts
-        self._attempts = attempts
-        self._passwords = passwords
+        self._proofs = proofs
         self._links = links
         self._sessions = sessions
 
@@ -61,45 +58,47 @@ class PasswordSignIn:
             trail.app_id = ids.read(ids.APP, app_id)
             app = await entrances.enabled_app(app_id)
             await self._rates.check(caller, None)
-            if not app.allow_password_sign_in:
-                raise refusals.MethodNotAllowed("app.no_password_sign_in")
+            _allow(app)
             trail.folded = False
-            user = await self._prove(caller, credentials)
-            trail.subject = ids.show(ids.USER, user.id)
+            user = await self._proofs.check(
+                caller,
+                trail,
+                await self._accounts.find_for_sign_in(credentials.account),
+                credentials.password,
+            )
+            result = await self._open(caller, app_id, user, device)
+            await self._accounts.rehash(user, credentials.password)
+        return result
+
+    async def _open(
+        self, caller: Caller, app_id: str, proven: User, device: Device | None
+    ) -> LoggedIn:
+        """A hash takes its time: app and account are looked at as they are now."""
+        async with database.transaction():
+            app = await entrances.enabled_app(app_id)
+            _allow(app)
+            user = proofs.recheck(proven, await self._links.lock(proven.id))
             if not is_active(user):
-                raise refusals.AccountDisabled("account.disabled")
-            async with database.transaction():
-                try:
-                    await self._links.logged_in(user, None, None)
-                except Changed:
-                    raise refusals.AccountDisabled("account.disabled") from None
-                session, issued = await self._sessions.open(
-                    caller, user, app, LoginResolution.PASSWORD, device=device
-                )
-                await self._audit.record(
-                    caller,
-                    "login.succeeded",
-                    by=user,
-                    subject=trail.subject,
-                    app_id=app.id,
-                    rule="password.right",
-                )
-            tokens = await self._sessions.tokens(session, app, issued.text)
+                raise refusals.AccountDisabled("password.account_disabled")
+            await self._links.logged_in(user, None, None)
+            session, issued = await self._sessions.open(
+                caller, user, app, LoginResolution.PASSWORD, device=device
+            )
+            await self._audit.record(
+                caller,
+                "login.succeeded",
+                by=user,
+                subject=ids.show(ids.USER, user.id),
+                app_id=app.id,
+                rule="password.right",
+            )
+        tokens = await self._sessions.tokens(session, app, issued.text)
         return LoggedIn(session, user, app, tokens)
 
-    async def _prove(self, caller: Caller, credentials: Credentials) -> User:
-        user, typed = await self._accounts.find_for_sign_in(credentials.account)
-        key = attempts.account_key(user, typed)
-        attempt = await self._attempts.begin(key, caller.origin.ip_address)
-        try:
-            right = await self._passwords.verify(
-                user.password_hash if user else None, credentials.password
-            )
-        except refusals.Refusal:
-            await self._attempts.succeeded(attempt)
-            raise
-        if user is None or not right:
-            raise refusals.CredentialsInvalid("password.wrong")
-        await self._attempts.succeeded(attempt)
-        await self._accounts.rehash(user, credentials.password)
-        return user
+
+def _allow(app: App) -> None:
+    """
+    :raises MethodNotAllowed: off unless an administrator turned it on.
+    """
+    if not app.allow_password_sign_in:
+        raise refusals.MethodNotAllowed("app.no_password_sign_in")

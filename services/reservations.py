@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models import Progress, SpentCode, SpentState, database, digests
+from models import Progress, SpentCode, SpentState, database, digests, together
+from models.together import insert
 from services import states
 from services.clock import Clock
 from services.refusals import CodeInvalid, StateInvalid
@@ -28,16 +29,6 @@ ANSWERED_AGAIN = timedelta(seconds=60)
 # Seconds. A login takes at most eight.
 LONGEST_WAIT = 8.5
 POLL = 0.05
-
-_RESERVE_CODE = """
-INSERT INTO spent_codes (digest, request_digest, progress, created_at, expires_at)
-VALUES ($1, $2, 'PENDING', $3, $4) ON CONFLICT (digest) DO NOTHING RETURNING digest
-"""
-
-_RESERVE_STATE = """
-INSERT INTO spent_states (digest, expires_at) VALUES ($1, $2)
-ON CONFLICT (digest) DO NOTHING RETURNING digest
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +70,6 @@ class Answered:
 
     session_id: uuid.UUID
     key_id: uuid.UUID
-
-
-class _Conflict(Exception):
-    """Rolls the other half of a reservation back."""
 
 
 class Reservations:
@@ -143,18 +130,23 @@ class Reservations:
                 await SpentState.filter(digest=presented.state).delete()
 
     async def _reserved(self, presented: Presented) -> bool:
+        """Code and state, both or neither."""
         now = self._clock()
-        code = presented.code, presented.request, now, now + CODES_KEPT
+        code = SpentCode(
+            digest=presented.code,
+            request_digest=presented.request,
+            progress=Progress.PENDING,
+            created_at=now,
+            expires_at=now + CODES_KEPT,
+        )
+        writes = [insert(code)]
+        if presented.state is not None:
+            expires_at = now + STATES_KEPT
+            state = SpentState(digest=presented.state, expires_at=expires_at)
+            writes.append(insert(state))
         try:
-            async with database.transaction():
-                if not await database.fetch(_RESERVE_CODE, *code):
-                    raise _Conflict
-                if presented.state is None:
-                    return True
-                state = presented.state, now + STATES_KEPT
-                if not await database.fetch(_RESERVE_STATE, *state):
-                    raise _Conflict
-        except _Conflict:
+            await together.write(*writes)
+        except database.Taken:
             return False
         return True
 

@@ -61,12 +61,11 @@ class PageInfo:
 
     @classmethod
     def of(cls, page: Page[Any]) -> Self:
-        cursors = page.cursors
         return cls(
             has_next_page=page.has_next,
             has_previous_page=page.has_previous,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
+            start_cursor=page.cursor(0),
+            end_cursor=page.cursor(-1),
         )
 
 
@@ -82,6 +81,15 @@ class Edge(Generic[T]):
 Count = Callable[[], Awaitable[int]]
 
 
+def edges(root: strawberry.Parent[Any]) -> list[Edge[T]]:
+    page: Page[Any] = root.page
+    cursors = map(page.order.cursor, page.rows)
+    return [
+        Edge(cursor=cursor, node=node)
+        for cursor, node in zip(cursors, root.nodes, strict=True)
+    ]
+
+
 async def total_count(root: strawberry.Parent[Connection[T]]) -> int:
     return await root.count()
 
@@ -91,22 +99,24 @@ class Uncounted(Generic[T]):
     """A page of a list that is too long to be counted."""
 
     edges: list[Edge[T]] = strawberry.field(
-        description="The page's objects with their cursors."
+        resolver=edges, description="The page's objects with their cursors."
     )
     nodes: list[T] = strawberry.field(
         description="The page's objects alone; `pageInfo` has the cursors to go on."
     )
     page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    page: strawberry.Private[Page[Any]]
 
     @classmethod
     def of(cls, page: Page[M], show: Callable[[M], T]) -> Self:
-        return cls(**_parts(page, show))
+        nodes = [show(row) for row in page.rows]
+        return cls(nodes=nodes, page_info=PageInfo.of(page), page=page)
 
 
 @strawberry.type(description="One page of a list.")
 class Connection(Generic[T]):
     edges: list[Edge[T]] = strawberry.field(
-        description="The page's objects with their cursors."
+        resolver=edges, description="The page's objects with their cursors."
     )
     nodes: list[T] = strawberry.field(
         description="The page's objects alone; `pageInfo` has the cursors to go on."
@@ -117,11 +127,13 @@ class Connection(Generic[T]):
         description="How many objects the whole list has, with its filter. Counted only"
         " where asked for.",
     )
+    page: strawberry.Private[Page[Any]]
     count: strawberry.Private[Count]
 
     @classmethod
     def of(cls, page: Page[M], show: Callable[[M], T], *, count: Count) -> Self:
-        return cls(**_parts(page, show), count=count)
+        nodes = [show(row) for row in page.rows]
+        return cls(nodes=nodes, page_info=PageInfo.of(page), page=page, count=count)
 
 
 def asked(
@@ -133,16 +145,3 @@ def asked(
 
 def _given(value: T | None) -> T | None:
     return None if value is strawberry.UNSET else value
-
-
-def _parts(page: Page[M], show: Callable[[M], T]) -> dict[str, Any]:
-    nodes = [show(row) for row in page.rows]
-    return {
-        "nodes": nodes,
-        "edges": list(map(_edge, page.cursors, nodes)),
-        "page_info": PageInfo.of(page),
-    }
-
-
-def _edge(cursor: str, node: T) -> Edge[T]:
-    return Edge(cursor=cursor, node=node)

@@ -152,9 +152,13 @@ class Page(Generic[M]):
     """A part of a list as it was found, in the list's order."""
 
     rows: list[M]
-    cursors: list[str]
+    order: Order
     has_next: bool
     has_previous: bool
+
+    def cursor(self, place: int) -> str | None:
+        """Of the row at `place`, -1 being the last; None where there is no row."""
+        return self.order.cursor(self.rows[place]) if self.rows else None
 
 
 class Outside(TypedDict):
@@ -251,7 +255,7 @@ def assembled(
         found.reverse()
     return Page(
         rows=found,
-        cursors=[order.cursor(row) for row in found],
+        order=order,
         has_next=later or (more and not part.backwards),
         has_previous=earlier or (more and part.backwards),
     )

@@ -257,11 +257,12 @@ async def test_the_kinds_of_source_are_told_in_both_languages(house: House) -> N
 
 
 async def test_an_event_says_what_happened_in_both_languages(house: House) -> None:
-    for action, fields in (
+    told: list[tuple[str, Json]] = [
         ("login.failed", {"failure": "INVALID_CODE", "count": 3}),
         ("identity_source.updated", {"changed_fields": "displayName,secret"}),
         ("of.a_newer_version", {}),
-    ):
+    ]
+    for action, fields in told:
         await AuditEvent.create(
             occurred_at=START + timedelta(minutes=1),
             action=action,

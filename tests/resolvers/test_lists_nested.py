@@ -80,6 +80,10 @@ async def user(name: str) -> User:
 
 async def session(user: User, app: App, number: int, **fields: Any) -> Session:
     moment = now()
+    ends: Json = {
+        "expires_at": moment + timedelta(days=1),
+        "ends_at": moment + timedelta(days=2),
+    }
     return await Session.create(
         user_id=user.id,
         app_id=app.id,
@@ -87,11 +91,7 @@ async def session(user: User, app: App, number: int, **fields: Any) -> Session:
         device_name=f"{number}",
         created_at=moment,
         last_seen_at=moment,
-        **{
-            "expires_at": moment + timedelta(days=1),
-            "ends_at": moment + timedelta(days=2),
-            **fields,
-        },
+        **ends | fields,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from models import App, Association, Role, database, ids
+from models import App, Role, database, ids
 from models.app import (
     ACCESS_TOKEN_LIFETIME,
     REFRESH_TOKEN_LIFETIME,
@@ -118,7 +118,8 @@ class Apps:
 
     async def delete(self, caller: Caller, id: str) -> str:
         """
-        Delete the app and its associations, and end its sessions.
+        Delete the app and end its sessions; its associations go with it, by their
+        foreign key.
 
         :returns: the id.
         :raises InputRejected: NOT_FOUND.
@@ -127,7 +128,6 @@ class Apps:
         async with database.transaction():
             app = await self._locked(ids.read(ids.APP, id))
             await sessions.end("app_id", app.id, now=self._clock())
-            await Association.filter(app_id=app.id).delete()
             await app.delete()
             await self._record(caller, "app.deleted", app, ())
         return ids.show(ids.APP, app.id)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
-    GraphQLEnumType,
     GraphQLField,
     GraphQLInputObjectType,
     GraphQLInputType,
-    GraphQLObjectType,
     GraphQLOutputType,
     get_named_type,
     is_composite_type,
@@ -135,15 +133,3 @@ def _leaves(type_: GraphQLInputType, path: Path, scalar: set[str]) -> Iterator[P
             yield from _leaves(each.type, (*path, name), scalar)
     elif get_named_type(type_).name in scalar:
         yield path
-
-
-__all__ = [
-    "SCHEMA",
-    "Call",
-    "GraphQLEnumType",
-    "GraphQLObjectType",
-    "calls",
-    "replaced",
-    "selection",
-    "value",
-]

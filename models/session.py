@@ -66,6 +66,7 @@ class Session(Model):
             ("identity_source_id",),
             ("app_id",),
             ("expires_at",),
+            ("revoked_at",),
         )
 
 
@@ -89,4 +90,4 @@ class RefreshToken(Model):
 
     class Meta(Model.Meta):
         table = "refresh_tokens"
-        indexes = (("session_id",),)
+        indexes = (("session_id",), ("replaced_at", "digest"))

@@ -29,6 +29,7 @@ from tortoise.backends.base.client import (
 )
 from tortoise.backends.sqlite.client import SqliteClient, SqliteTransactionWrapper
 from tortoise.connection import ConnectionToken, get_connections
+from tortoise.exceptions import IntegrityError
 
 from models import outages
 from models.backends.guarded import Guarded
@@ -156,6 +157,12 @@ class ImmediateTransaction(Guarded, SqliteTransactionWrapper):
     async def begin(self) -> None:
         await self._connection.execute("BEGIN IMMEDIATE")
 
+    async def commit(self) -> None:
+        try:
+            await super().commit()
+        except sqlite3.IntegrityError as error:
+            raise IntegrityError(error) from error
+
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         return await outages.bounded(ask, *values)
 
@@ -201,10 +208,9 @@ class Transaction(TransactionContext):
             raise
 
     async def _end(self, *, keep: bool) -> None:
-        connection = self._client._connection
         try:
             if keep:
-                await connection.commit()
+                await self._client.commit()
                 return
             await self._undo()
         except BaseException:

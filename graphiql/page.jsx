@@ -31,20 +31,28 @@ async function ask(request, options) {
       ...(token && !introspects ? { Authorization: `Bearer ${token}` } : {}),
       ...options?.headers,
     },
-    body: JSON.stringify(request),
+    body: JSON.stringify(current(request)),
   });
   const answer = await response.json();
   if (!introspects) await learn(hands, request, answer);
   return answer;
 }
 
+/* GraphiQL learns the name of an operation only a while after its tab was opened. */
+function current(request) {
+  const { operationName, query } = request;
+  return query.includes(operationName) ? request : { ...request, operationName: undefined };
+}
+
 async function begin() {
   const element = document.getElementById("page");
   await knowledge.begin(JSON.parse(element.dataset.start));
+  const tabs = opened();
   createRoot(element).render(
     <GraphiQL
       fetcher={ask}
-      defaultTabs={opened()}
+      defaultTabs={tabs}
+      initialVariables={tabs[0]?.variables ?? ""}
       defaultEditorToolsVisibility="variables"
       plugins={[guide, HISTORY_PLUGIN]}
       visiblePlugin={guide}

@@ -47,22 +47,36 @@ class Measured:
 
     def entrance(self, **app: Any) -> tuple[str, str]:
         """An app's id and the identifier of a source that serves it."""
-        app_id = self.ask(
+        app_id = self.app("Bench", **app)
+        self.associate(app_id, self.source("bench"))
+        return app_id, "bench"
+
+    def app(self, name: str, **input: Any) -> str:
+        """A new app's id."""
+        answer = self.ask(
             "mutation($i: CreateAppInput!) { createApp(input: $i) { app { id } } }",
-            {"i": {"name": "Bench", **app}},
-        )["createApp"]["app"]["id"]
-        source_id = self.ask(
-            """mutation { createWecomMobileIdentitySource(input: {
-            identifier: "bench", displayName: "Bench", corpId: "wwbench",
+            {"i": {"name": name, **input}},
+        )
+        return str(answer["createApp"]["app"]["id"])
+
+    def source(self, identifier: str) -> str:
+        """A new source's id."""
+        answer = self.ask(
+            """mutation($identifier: String!) {
+            createWecomMobileIdentitySource(input: {
+            identifier: $identifier, displayName: "Bench", corpId: "wwbench",
             agentId: "1000001", secret: "s", schema: "wwauthbench000001"
-            }) { identitySource { id } } }"""
-        )["createWecomMobileIdentitySource"]["identitySource"]["id"]
+            }) { identitySource { id } } }""",
+            {"identifier": identifier},
+        )
+        return str(answer["createWecomMobileIdentitySource"]["identitySource"]["id"])
+
+    def associate(self, app_id: str, source_id: str) -> None:
         self.ask(
             "mutation($i: AppAssociationInput!) { associateApp(input: $i)"
             " { errors { code } } }",
             {"i": {"appId": app_id, "identitySourceId": source_id}},
         )
-        return app_id, "bench"
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import random
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hefu import addresses
 from hefu.api import schema
 from hefu.endpoint import GraphQLEndpoint
+from hefu.metrics import Metrics
 from hefu.middleware import Envelope, draining
 from hefu.page import Page
 from hefu.settings import Settings
@@ -104,9 +104,18 @@ class House(Envelope):
     """The application in its envelope, and the services behind it."""
 
     def __init__(
-        self, app: ASGIApp, services: Services, *, allowed_origins: Collection[str]
+        self,
+        app: ASGIApp,
+        services: Services,
+        *,
+        allowed_origins: Collection[str],
+        metrics: Metrics | None = None,
     ) -> None:
-        super().__init__(app, allowed_origins=allowed_origins)
+        super().__init__(
+            app,
+            allowed_origins=allowed_origins,
+            on_answer=metrics.answered if metrics else None,
+        )
         self.services = services
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,12 +140,15 @@ def create_app(
     :raises BadSettings: naming each setting that is unsafe or cannot be read.
     """
     settings = settings or Settings.from_environ(os.environ)
+    metrics = Metrics() if settings.metrics_listen else None
     services = assemble(
         settings.policy,
         vault=Vault(settings.secret_keys),
         wecom_url=settings.wecom_url,
         wecom_timeout=settings.wecom_timeout,
         clock=clock,
+        observe=metrics.wecom if metrics else None,
+        outcomes=metrics.outcomes() if metrics else None,
     )
     doors = Doors(settings, services)
     page = page or Page()
@@ -151,13 +163,16 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         async with database.opened(settings.database_url):
-            pruning = asyncio.create_task(_prune_now_and_then(services))
+            beside = [asyncio.create_task(_prune_now_and_then(services))]
+            if metrics:
+                sampling = metrics.sample(services.passwords)
+                beside.append(asyncio.create_task(sampling))
             try:
                 yield
             finally:
-                pruning.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await pruning
+                for task in beside:
+                    task.cancel()
+                await asyncio.wait(beside)
                 await services.close()
 
     app = Starlette(
@@ -172,7 +187,9 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    return House(app, services, allowed_origins=settings.allowed_origins)
+    return House(
+        app, services, allowed_origins=settings.allowed_origins, metrics=metrics
+    )
 
 
 def _context_opener(

@@ -53,8 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     except Failed as error:
         _complain(str(error))
         return 1
-    except database.DatabaseUnavailable:
-        _complain("The database cannot be reached: see HEFU_DATABASE_URL.")
+    except database.DatabaseUnavailable as error:
+        _complain(f"The database does not do as it is told: {error.__cause__}")
+        _complain("Is HEFU_DATABASE_URL right, and the database up?")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -136,6 +137,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         port=arguments.port,
         workers=arguments.workers,
         log_level=settings.log_level,
+        metrics_listen=settings.metrics_listen,
     )
 
 

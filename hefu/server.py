@@ -19,7 +19,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from hefu import logs
+from hefu import exposition, logs
 from hefu.middleware import Drain
 from hefu.uvicorn_protocol import GuardedProtocol
 
@@ -55,6 +55,7 @@ def serve(
     log_level: str = "info",
     on_started: Callable[[str, int], None] | None = None,
     request_seconds: float = 10.0,
+    metrics_listen: tuple[str, int] | None = None,
 ) -> None:
     """
     Serves until SIGTERM or SIGINT; raises OSError where the address is taken.
@@ -69,7 +70,7 @@ def serve(
         request_seconds=request_seconds,
     )
     logging.config.dictConfig(logs.config(log_level))
-    with _listen(host, port) as listening:
+    with exposition.exposed(metrics_listen), _listen(host, port) as listening:
         if on_started is not None:
             # The kernel queues what arrives before the first worker accepts it.
             on_started(host, listening.getsockname()[1])
@@ -194,6 +195,7 @@ class Supervisor:
                 self._end()
                 sys.exit(STARTUP_FAILURE)
             logger.warning("A worker died", extra={"exitCode": worker.exitcode})
+            exposition.forget(worker.pid)
             time.sleep(RESTART_SECONDS)
             self._workers[place] = self._start()
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from tortoise import Tortoise
 from tortoise.backends.base.client import BaseDBAsyncClient
@@ -30,6 +30,7 @@ __all__ = [
     "Taken",
     "columns",
     "connection",
+    "connections_in_use",
     "dialect",
     "fetch",
     "fetch_one",
@@ -87,6 +88,12 @@ def connection() -> BaseDBAsyncClient:
     """The open database; inside of a transaction, that transaction."""
     context = require_context()
     return context.connections.get(context.default_connection or "")
+
+
+def connections_in_use() -> int:
+    """How many connections of this process are lent out at the moment."""
+    in_use: int = cast("Any", connection()).in_use()
+    return in_use
 
 
 def dialect() -> str:

@@ -46,49 +46,56 @@ async def wecom_mobile(info: Info, input: WecomMobileLoginInput) -> LoginResult:
         code_verifier=input.code_verifier,
         device=device(input.device),
     )
-    login = info.context.services.login
-    result = await login.log_in(info.context.caller, attempt)
+    services = info.context.services
+    work = services.login.log_in(info.context.caller, attempt)
+    result = await services.outcomes.login(work)
     return required(result) if isinstance(result, Asked) else success(result)
 
 
 async def bind_existing_account(
     info: Info, input: BindExistingAccountInput
 ) -> LoginResult:
-    result = await info.context.services.bindings.to_existing(
+    services = info.context.services
+    work = services.bindings.to_existing(
         info.context.caller,
         input.app_id,
         input.ticket,
         Proof(input.method, input.account, input.password),
         device(input.device),
     )
+    result = await services.outcomes.login(work)
     return success(result)
 
 
 async def bind_new_account(info: Info, input: BindNewAccountInput) -> LoginResult:
-    result = await info.context.services.bindings.to_new(
+    services = info.context.services
+    work = services.bindings.to_new(
         info.context.caller, input.app_id, input.ticket, device(input.device)
     )
+    result = await services.outcomes.login(work)
     return success(result)
 
 
 async def sign_in_with_password(
     info: Info, input: SignInWithPasswordInput
 ) -> LoginResult:
-    result = await info.context.services.password_sign_in.sign_in(
+    services = info.context.services
+    work = services.password_sign_in.sign_in(
         info.context.caller,
         input.app_id,
         Credentials(input.account, input.password),
         device(input.device),
     )
+    result = await services.outcomes.login(work)
     return success(result)
 
 
 async def refresh_session(
     info: Info, input: RefreshSessionInput
 ) -> RefreshSessionResult:
-    result = await info.context.services.refreshing.refresh(
-        info.context.caller, input.refresh_token
-    )
+    services = info.context.services
+    work = services.refreshing.refresh(info.context.caller, input.refresh_token)
+    result = await services.outcomes.refresh(work)
     viewer = Viewer.of_login(result.session)
     return RefreshedSession(
         session=Session.of(result.session, viewer), tokens=Tokens.of(result.tokens)

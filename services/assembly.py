@@ -26,6 +26,7 @@ from services.links import Links
 from services.lists import Lists
 from services.login import Login
 from services.members import Members
+from services.outcomes import Outcomes
 from services.password_changes import PasswordChanges
 from services.password_sign_in import PasswordSignIn
 from services.passwords import Passwords
@@ -67,6 +68,7 @@ class Services:
     linking: Linking
     lists: Lists
     login: Login
+    outcomes: Outcomes
     password_changes: PasswordChanges
     password_sign_in: PasswordSignIn
     passwords: Passwords
@@ -91,6 +93,7 @@ def assemble(
     wecom_timeout: float = 5.0,
     clock: Clock = now,
     observe: Callable[[str, str, float], None] | None = None,
+    outcomes: Outcomes | None = None,
 ) -> Services:
     """The services, each handed what it needs."""
     audit = Audit(clock=clock)
@@ -186,6 +189,7 @@ def assemble(
             tickets=tickets,
             sessions=sessions,
         ),
+        outcomes=outcomes or Outcomes(),
         password_changes=PasswordChanges(
             audit=audit, clock=clock, passwords=passwords, attempts=attempts
         ),

@@ -106,6 +106,9 @@ class SharedSqliteClient(Guarded, SqliteClient):
 
         return await self.guarded(once)
 
+    def in_use(self) -> int:
+        return int(self._lock.locked())
+
     def acquire_connection(self) -> Any:
         return self.held()
 

@@ -1,0 +1,92 @@
+"""
+`GET /metrics`, on an address of its own.
+
+Where callers are let in, anybody could read how many people log in and when.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def exposed(listen: tuple[str, int] | None) -> Generator[None]:
+    """
+    The sums of this process and its workers, until the block ends.
+
+    :raises OSError: the address is taken.
+    """
+    if listen is None:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="hefu-metrics-") as folder:
+        # prometheus-client decides at its import, here and in each worker.
+        os.environ[FOLDER] = folder
+        server = Exposition(listen)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def forget(process: int | None) -> None:
+    """A worker that died holds no connection any more; what it counted stays."""
+    if process is None or FOLDER not in os.environ:
+        return
+    from prometheus_client import multiprocess  # noqa: PLC0415  See `exposed`.
+
+    multiprocess.mark_process_dead(process)  # type: ignore[no-untyped-call]
+
+
+class Exposition(ThreadingHTTPServer):
+    def __init__(self, listen: tuple[str, int]) -> None:
+        if ":" in listen[0]:
+            self.address_family = socket.AF_INET6
+        super().__init__(listen, Handler)
+
+
+class Handler(BaseHTTPRequestHandler):
+    # Seconds for which a scraper may say nothing.
+    timeout: ClassVar[float | None] = 10.0
+
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/metrics":
+            self.send_error(404)
+            return
+        kind, body = _collected()
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "hefu"
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """A scrape every few seconds is no news."""
+
+
+def _collected() -> tuple[str, bytes]:
+    from prometheus_client import (  # noqa: PLC0415  See `exposed`.
+        CONTENT_TYPE_LATEST,
+        CollectorRegistry,
+        generate_latest,
+        multiprocess,
+    )
+
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return CONTENT_TYPE_LATEST, generate_latest(registry)

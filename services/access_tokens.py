@@ -3,7 +3,8 @@ Access tokens: JWTs by RFC 9068, signed with ES256.
 
 What a verifier must not be talked into is refused before any library sees it: other
 algorithms (RFC 8725, 3.1), keys that the token brings along (`jwk`, `jku`, `x5u`,
-`x5c`), critical extensions, a name that stands twice and means two things.
+`x5c`), critical extensions, a name that stands twice and means two things. And a token
+has one spelling: canonical base64, and of a signature's two forms the smaller.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ LEEWAY = timedelta(seconds=10)
 # Ours have about 600 characters.
 LONGEST = 2048
 
+# The order of P-256 (FIPS 186-5; SEC 2, 2.4.2): where (r, s) verifies, so does
+# (r, order - s), which anybody can compute.
+_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_HALF = 32
+
 _HEADER = {"typ", "alg", "kid"}
 _TEXTS = ("iss", "sub", "aud", "client_id", "jti", "sid")
 
@@ -61,7 +67,7 @@ class AccessTokens:
         It never outlives the session, so that whoever verifies it elsewhere cannot
         take it for longer than the session can possibly live.
         """
-        key = await self._keys.signing()
+        kid, key = await self._keys.signing()
         now = self._clock()
         expires_at = min(now + lifetime, session.expires_at)
         app_id = ids.show(ids.APP, session.app_id)
@@ -76,27 +82,32 @@ class AccessTokens:
             "jti": secrets.token_urlsafe(16),
             "sid": ids.show(ids.SESSION, session.id),
         }
-        header = {"typ": TYPE, "alg": ALGORITHM, "kid": str(key.id)}
-        token = jwt.encode(header, claims, key.key, algorithms=[ALGORITHM])
+        header = {"typ": TYPE, "alg": ALGORITHM, "kid": str(kid)}
+        token = _smaller(jwt.encode(header, claims, key, algorithms=[ALGORITHM]))
         return token, max(expires - issued, 0)
 
     async def verify(self, token: str) -> AccessToken:
         """
         :raises Unauthenticated: INVALID, whatever is wrong with it but its age.
         """
-        header, claims = _parse(token)
+        header, claims, signature = _parse(token)
         if header.keys() != _HEADER or header["typ"] != TYPE:
             raise _invalid()
         if header["alg"] != ALGORITHM or not isinstance(header["kid"], str):
+            raise _invalid()
+        if int.from_bytes(signature[_HALF:]) > _ORDER // 2:
             raise _invalid()
         key = await self._keys.verifying(header["kid"])
         if key is None:
             raise _invalid()
         try:
-            jwt.decode(token, key.key, algorithms=[ALGORITHM])
+            jwt.decode(token, key.public, algorithms=[ALGORITHM])
         except (JoseError, ValueError):
             raise _invalid() from None
-        return self._judge(claims)
+        found = self._judge(claims)
+        if not found.expired and not key.counts(self._clock()):
+            raise _invalid()
+        return found
 
     def _judge(self, claims: dict[str, Any]) -> AccessToken:
         if not all(isinstance(claims.get(name), str) for name in _TEXTS):
@@ -122,12 +133,20 @@ def _moment(claims: dict[str, Any], name: str) -> datetime:
         raise _invalid() from None
 
 
-def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     if len(token) > LONGEST or not token.isascii() or token.count(".") != 2:  # noqa: PLR2004
         raise _invalid()
     header, claims, signature = token.split(".")
-    _decode(signature)
-    return _object(header), _object(claims)
+    return _object(header), _object(claims), _decode(signature)
+
+
+def _smaller(token: str) -> str:
+    """The same token with the smaller of its signature's two forms."""
+    signed, _, signature = token.rpartition(".")
+    raw = _decode(signature)
+    s = int.from_bytes(raw[_HALF:])
+    raw = raw[:_HALF] + min(s, _ORDER - s).to_bytes(_HALF)
+    return f"{signed}.{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
 
 
 def _object(part: str) -> dict[str, Any]:

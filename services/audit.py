@@ -12,11 +12,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypedDict
+
+from typing_extensions import Unpack
 
 from models import (
     AuditActorType,
     AuditEvent,
-    FoldedRefusal,
     User,
     database,
     digests,
@@ -59,13 +61,33 @@ class Trail:
     folded: bool = True
 
 
+class Known(TypedDict, total=False):
+    """What may be known of an event: see `Audit.event`."""
+
+    subject: str | None
+    app_id: uuid.UUID | None
+    identity_source_id: uuid.UUID | None
+    failure: str | None
+    wecom_error_code: int | None
+    rule: str | None
+    changed: Sequence[str]
+    corp_id: str | None
+    wecom_user_id: str | None
+    by: User | None
+    by_system: bool
+
+
 class Audit:
     """The log of who did what, and of every login's outcome."""
 
     def __init__(self, *, clock: Clock) -> None:
         self._clock = clock
 
-    async def record(
+    async def record(self, caller: Caller, action: str, **facts: Unpack[Known]) -> None:
+        """Write one event, by itself or in the caller's transaction; see `event`."""
+        await self.event(caller, action, **facts).save(force_create=True)
+
+    def event(
         self,
         caller: Caller,
         action: str,
@@ -83,7 +105,7 @@ class Audit:
         by_system: bool = False,
     ) -> AuditEvent:
         """
-        Write one event.
+        An event, to be written with what it tells of.
 
         :param subject: the TypeID of what was changed or logged in.
         :param changed: names of fields in camelCase, never their values.
@@ -91,7 +113,7 @@ class Audit:
         :param by_system: nobody asked for it: a rule or the passing of time did.
         """
         actor = Caller(caller.origin, user=by) if by else caller
-        event = AuditEvent(
+        return AuditEvent(
             id=ids.new(),
             occurred_at=self._clock(),
             action=action,
@@ -110,8 +132,6 @@ class Audit:
             ip_address=caller.origin.ip_address,
             request_id=caller.origin.request_id,
         )
-        await event.save(force_create=True)
-        return event
 
     @asynccontextmanager
     async def refusals(self, caller: Caller, trail: Trail) -> AsyncGenerator[None]:
@@ -199,5 +219,14 @@ class Audit:
             before,
             limit,
         )
-        await FoldedRefusal.filter(started_at__lt=self._clock() - FOLDING).delete()
+        return len(rows)
+
+    async def prune_folded(self, *, limit: int) -> int:
+        """Delete at most `limit` notes of what is counted where, a minute on."""
+        rows = await database.fetch(
+            "DELETE FROM folded_refusals WHERE digest IN (SELECT digest "
+            "FROM folded_refusals WHERE started_at < $1 LIMIT $2) RETURNING digest",
+            self._clock() - FOLDING,
+            limit,
+        )
         return len(rows)

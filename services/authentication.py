@@ -7,17 +7,13 @@ once, whatever its expiry says; and a role is the account's role now.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from models import App, Role, Session, User, UserStatus, database, ids
+from services import sessions
 from services.access_tokens import AccessTokens
 from services.api_keys import PREFIX, ApiKeys
 from services.callers import Caller, Origin
 from services.clock import Clock
 from services.errors import Unauthenticated, UnauthenticatedReason
-
-# `lastSeenAt` is written no more often.
-SEEN_EVERY = timedelta(minutes=1)
 
 # Ours have 600 characters at the most.
 LONGEST_HEADER = 4096
@@ -27,11 +23,6 @@ SELECT {session}, {user}, {app} FROM sessions session
 JOIN users account ON account.id = session.user_id
 LEFT JOIN apps app ON app.id = session.app_id
 WHERE session.id = $1
-"""
-
-_SEEN = """
-UPDATE sessions SET last_seen_at = $1
-WHERE id = $2 AND last_seen_at < $3 RETURNING id
 """
 
 
@@ -65,7 +56,14 @@ class Authentication:
 
     async def _person(self, origin: Origin, credential: str) -> Caller:
         token = await self._access_tokens.verify(credential)
-        session, user, app = await self._find(token.session_id)
+        found = await self._find(token.session_id)
+        if found is None:
+            # It was a session once, as we signed for it: its account is deleted. Or it
+            # is so long over that its record is gone too.
+            if token.expired:
+                return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
+            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+        session, user, app = found
         now = self._clock()
         expired = token.expired or session.expires_at <= now
         if session.revoked_at is not None or user.status is not UserStatus.ACTIVE:
@@ -76,14 +74,14 @@ class Authentication:
             raise Unauthenticated(UnauthenticatedReason.INVALID)
         if expired:
             return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
-        await self._note_use(session, now)
+        await sessions.note_use(session, now)
         role = user.role if app.admin_access else Role.MEMBER
         return Caller(origin, role=role, user=user, session=session, app=app)
 
-    async def _find(self, session_id: str) -> tuple[Session, User, App | None]:
+    async def _find(self, session_id: str) -> tuple[Session, User, App | None] | None:
         id = ids.read(ids.SESSION, session_id)
         if id is None:
-            raise Unauthenticated(UnauthenticatedReason.INVALID)
+            return None
         sql = _FIND.format(
             session=database.columns(Session, "session"),
             user=database.columns(User, "account"),
@@ -93,15 +91,8 @@ class Authentication:
         session = row and database.read(Session, row, "session")
         user = row and database.read(User, row, "account")
         if not row or not session or not user:
-            # Signed by us, so it was a session once: its account is deleted.
-            raise Unauthenticated(UnauthenticatedReason.REVOKED)
+            return None
         return session, user, database.read(App, row, "app")
-
-    async def _note_use(self, session: Session, now: datetime) -> None:
-        if now - session.last_seen_at < SEEN_EVERY:
-            return
-        await database.fetch(_SEEN, now, session.id, now - SEEN_EVERY)
-        session.last_seen_at = now
 
 
 def _bearer(authorization: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from models import Identity, Role, Session, User, database, ids
 from services import forms, privileges, sessions
@@ -22,13 +23,22 @@ from services.refreshing import Refreshing
 
 ONE_KEY = Text("Exactly one key is needed.", "必须且只能提供一个键。")
 
+# Sessions that are ended in one transaction: an app may have a hundred thousand, and
+# neither logins nor refreshes shall wait for all of them.
+BATCH = 500
+
+# Only what was there when it was asked for, or an app that people log in to meanwhile
+# would keep it going.
 _END = """
 UPDATE sessions SET revoked_at = $1
-WHERE {column} = $2 AND revoked_at IS NULL AND expires_at > $1
-AND EXISTS (
-    SELECT 1 FROM users WHERE users.id = sessions.user_id AND users.role IN ({roles})
-)
-RETURNING id
+WHERE id IN (
+    SELECT session.id FROM sessions session
+    JOIN users account ON account.id = session.user_id
+    WHERE session.{column} = $2 AND session.revoked_at IS NULL
+    AND session.expires_at > $1 AND session.created_at <= $1
+    AND account.role IN ({roles}) LIMIT $3
+) AND revoked_at IS NULL
+RETURNING id, app_id, identity_source_id
 """
 
 
@@ -106,20 +116,33 @@ class Endings:
         :raises InputRejected: not exactly one key, NOT_FOUND, or FORBIDDEN.
         """
         caller.require(Role.ADMIN)
-        path, column, id = await self._read(caller, whose)
+        column, id = await self._read(caller, whose)
         roles = list(Role) if caller.role is Role.OWNER else [Role.MEMBER]
         names = ", ".join(f"'{role}'" for role in roles)
         sql = _END.format(column=column, roles=names)
+        now, ended = self._clock(), 0
+        while count := await self._end_batch(caller, sql, now, id):
+            ended += count
+        return ended
+
+    async def _end_batch(
+        self, caller: Caller, sql: str, now: datetime, id: uuid.UUID
+    ) -> int:
         async with database.transaction():
-            rows = await database.fetch(sql, self._clock(), id)
+            rows = await database.fetch(sql, now, id, BATCH)
             for row in rows:
-                ended = ids.show(ids.SESSION, uuid.UUID(str(row["id"])))
+                source_id = row["identity_source_id"]
                 await self._audit.record(
-                    caller, "session.revoked", subject=ended, changed=[path]
+                    caller,
+                    "session.revoked",
+                    subject=ids.show(ids.SESSION, uuid.UUID(str(row["id"]))),
+                    app_id=uuid.UUID(str(row["app_id"])),
+                    identity_source_id=source_id and uuid.UUID(str(source_id)),
+                    changed=["revokedAt"],
                 )
         return len(rows)
 
-    async def _read(self, caller: Caller, whose: Whose) -> tuple[str, str, uuid.UUID]:
+    async def _read(self, caller: Caller, whose: Whose) -> tuple[str, uuid.UUID]:
         keys = {
             "userId": (whose.user_id, ids.USER, "user_id"),
             "identityId": (whose.identity_id, ids.IDENTITY, "identity_id"),
@@ -140,7 +163,7 @@ class Endings:
             raise rejected(path, InputErrorCode.NOT_FOUND, forms.NOT_FOUND)
         if user := await _account(column, id):
             privileges.check(caller, user, path)
-        return path, column, id
+        return column, id
 
     async def _end(
         self,
@@ -154,6 +177,7 @@ class Endings:
         async with database.transaction():
             for session in ended:
                 if not await sessions.end("id", session.id, now=now):
+                    await session.refresh_from_db(fields=["revoked_at"])
                     continue
                 session.revoked_at = now
                 await self._audit.record(
@@ -163,6 +187,7 @@ class Endings:
                     subject=ids.show(ids.SESSION, session.id),
                     app_id=session.app_id,
                     identity_source_id=session.identity_source_id,
+                    changed=["revokedAt"],
                 )
 
 

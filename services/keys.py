@@ -2,7 +2,9 @@
 The server's own keys: ES256 for access tokens, HMAC for states and refresh tokens.
 
 They stand in the database, sealed, so that every process has the same. A new signing
-key is published at once and signs later, when no cached JWKS lacks it any more.
+key is published at once and signs later, when no cached JWKS lacks it any more. An old
+one stays for as long as a phone may send along a token that it signed: a token that
+has expired counts as none, but only if it was one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import secrets
 import uuid
 from dataclasses import dataclass, field
@@ -20,24 +23,41 @@ from joserfc.jwk import ECKey
 
 from models import KeyPurpose, ServerKey, database, ids
 from services.clock import Clock
-from services.vault import Vault
+from services.vault import CannotOpen, Vault
+
+logger = logging.getLogger(__name__)
 
 # JWKS may be cached for five minutes; twice that passes before a new key signs.
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
-# How stale another process's view may be: half of what JWKS is published ahead.
+# How stale another process's view may be. It may publish a new key so much later, and
+# its JWKS be cached for five minutes from then: still before the key signs.
 REFRESHED_EVERY = timedelta(minutes=1)
+
+# The longest that an app may set.
+LONGEST_ACCESS_TOKEN = timedelta(hours=1)
+LONGEST_SESSION = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """An ES256 key; its id is the token's `kid`."""
+    """
+    An ES256 key; its id is the token's `kid`.
+
+    `private` is None where this process lacks the key that it is sealed under: what it
+    has signed elsewhere verifies all the same.
+    """
 
     id: uuid.UUID
-    key: ECKey = field(repr=False)
-    public: dict[str, str]
+    private: ECKey | None = field(repr=False)
+    public: ECKey = field(repr=False)
+    jwk: dict[str, str]
     active_from: datetime
     verifies_until: datetime | None
+
+    def counts(self, now: datetime) -> bool:
+        """Whether something that it signed can still be good."""
+        return self.verifies_until is None or now < self.verifies_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +87,37 @@ class Keys:
         self._deriving: dict[uuid.UUID, DerivingKey] = {}
         self._read_at: datetime | None = None
 
-    async def signing(self) -> SigningKey:
-        """The key that signs now: the newest that is active."""
+    async def signing(self) -> tuple[uuid.UUID, ECKey]:
+        """
+        The key that signs now, and its id: the newest that is active.
+
+        Where none is yet (a clock that is behind the one by which the first key was
+        made), the oldest.
+
+        :raises CannotOpen: it is sealed under a key that is not configured here.
+        """
         await self._refresh()
         now = self._clock()
-        active = [key for key in self._signing.values() if key.active_from <= now]
-        return max(active, key=lambda key: key.active_from)
+        keys = sorted(self._signing.values(), key=lambda key: key.active_from)
+        active = [key for key in keys if key.active_from <= now] or keys[:1]
+        for key in reversed(active):
+            if key.private is not None:
+                return key.id, key.private
+        raise CannotOpen("No signing key can be opened with the configured keys.")
 
     async def verifying(self, kid: str) -> SigningKey | None:
-        """The key that `kid` names, if its signatures still count."""
+        """The key that `kid` names, also one whose signatures count no more."""
         id = _uuid(kid)
         if id is None:
             return None
         await self._refresh(missing=id not in self._signing)
-        key = self._signing.get(id)
-        if key is None or _over(key, self._clock()):
-            return None
-        return key
+        return self._signing.get(id)
 
     async def published(self) -> list[dict[str, str]]:
         """The JWKS (RFC 7517): every key whose signatures count now or soon."""
         await self._refresh()
         now = self._clock()
-        return [key.public for key in self._signing.values() if not _over(key, now)]
+        return [key.jwk for key in self._signing.values() if key.counts(now)]
 
     async def deriving(self) -> DerivingKey:
         """The HMAC key for what is made now."""
@@ -120,31 +148,27 @@ class Keys:
 
         The old one verifies until the last token that it may sign has expired.
         """
-        now = self._clock()
-        active_from = now + PUBLISHED_BEFORE_USE
-        newest = (
-            await ServerKey.filter(purpose=KeyPurpose.SIGNING)
-            .order_by("-number")
-            .first()
-        )
-        number = newest.number + 1 if newest else 1
-        async with database.transaction():
-            await self._make(KeyPurpose.SIGNING, number, active_from=active_from)
-            # Another process may sign with the old key until it reads the new one.
-            last_expiry = active_from + REFRESHED_EVERY + LONGEST_ACCESS_TOKEN
-            await ServerKey.filter(
-                purpose=KeyPurpose.SIGNING,
-                number__lt=number,
-                verifies_until__isnull=True,
-            ).update(verifies_until=last_expiry)
-        self._read_at = None
-        return active_from
+        active_from = self._clock() + PUBLISHED_BEFORE_USE
+        while True:
+            keys = ServerKey.filter(purpose=KeyPurpose.SIGNING)
+            newest = await keys.order_by("-number").first()
+            number = newest.number + 1 if newest else 1
+            try:
+                await self._succeed(number, active_from)
+            except database.Taken:
+                continue  # Somebody rotated at this very moment: theirs is older.
+            return active_from
 
     async def prune(self) -> int:
-        """Delete the signing keys whose signatures count no more."""
-        return await ServerKey.filter(
-            purpose=KeyPurpose.SIGNING, verifies_until__lte=self._clock()
-        ).delete()
+        """
+        Delete the signing keys of which no living session can hold a token.
+
+        Deleted when their signatures no longer count, a phone that sends its expired
+        token along could not refresh any more: its token would be nobody's.
+        """
+        over = self._clock() - LONGEST_SESSION
+        keys = ServerKey.filter(purpose=KeyPurpose.SIGNING)
+        return await keys.filter(verifies_until__lte=over).delete()
 
     async def reseal(self) -> int:
         """Seal every key anew under the vault's first key."""
@@ -156,6 +180,17 @@ class Keys:
                 sealed=sealed.ciphertext, sealed_key_id=sealed.key_id
             )
         return len(rows)
+
+    async def _succeed(self, number: int, active_from: datetime) -> None:
+        # Another process may sign with the old key until it reads the new one.
+        last_expiry = active_from + REFRESHED_EVERY + LONGEST_ACCESS_TOKEN
+        async with database.transaction():
+            await self._make(KeyPurpose.SIGNING, number, active_from=active_from)
+            await ServerKey.filter(
+                purpose=KeyPurpose.SIGNING,
+                number__lt=number,
+                verifies_until__isnull=True,
+            ).update(verifies_until=last_expiry)
 
     async def _make(
         self, purpose: KeyPurpose, number: int, *, active_from: datetime
@@ -191,9 +226,22 @@ class Keys:
 
     def _open_signing(self, row: ServerKey) -> SigningKey:
         known = self._signing.get(row.id)
-        key = known.key if known else ECKey.import_key(json.loads(self._open(row)))
-        public = json.loads(row.public_jwk or "{}")
-        return SigningKey(row.id, key, public, row.active_from, row.verifies_until)
+        jwk = json.loads(row.public_jwk or "{}")
+        return SigningKey(
+            row.id,
+            (known.private if known else None) or self._open_private(row),
+            known.public if known else ECKey.import_key(jwk),
+            jwk,
+            row.active_from,
+            row.verifies_until,
+        )
+
+    def _open_private(self, row: ServerKey) -> ECKey | None:
+        try:
+            return ECKey.import_key(json.loads(self._open(row)))
+        except CannotOpen:
+            logger.warning("A signing key is sealed under a key that is not configured")
+            return None
 
     def _open_deriving(self, row: ServerKey) -> DerivingKey:
         known = self._deriving.get(row.id)
@@ -202,10 +250,6 @@ class Keys:
 
     def _open(self, row: ServerKey) -> str:
         return self._vault.open(row.sealed, row.sealed_key_id, place=_place(row))
-
-
-# The longest that an app may set.
-LONGEST_ACCESS_TOKEN = timedelta(hours=1)
 
 
 def _generate(purpose: KeyPurpose, id: uuid.UUID) -> tuple[str | None, str]:
@@ -218,10 +262,6 @@ def _generate(purpose: KeyPurpose, id: uuid.UUID) -> tuple[str | None, str]:
 
 def _place(row: ServerKey) -> str:
     return f"server_keys.sealed/{row.id}"
-
-
-def _over(key: SigningKey, now: datetime) -> bool:
-    return key.verifies_until is not None and key.verifies_until <= now
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -263,8 +263,12 @@ class Linking:
     async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> _Learned:
         member = await self._members.identify(source, code)
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
-        holder = await self._links.holder(source.corp_id, member.userid.casefold())
-        told = await self._members.describe(source, member, linked=holder is not None)
+
+        async def linked() -> bool:
+            subject = member.userid.casefold()
+            return await self._links.holder(source.corp_id, subject) is not None
+
+        told = await self._members.describe(source, member, linked=linked)
         await self._problems.clear(source)
         return _Learned(Profile.of(member, told.profile), told.wecom_error_code)
 

@@ -26,6 +26,7 @@ from models import (
     database,
     ids,
 )
+from models.together import Write
 from services import binding
 from services.account_association import AccountAssociation
 from services.accounts import Accounts
@@ -45,10 +46,21 @@ JOIN users account ON account.id = identity.user_id
 WHERE identity.provider = $1 AND identity.issuer = $2 AND identity.subject = $3
 """
 
-_LOGGED_IN = """
+_RETURNED = """
 UPDATE users SET last_login_at = $1, last_login_hour = $2
-WHERE id = $3 AND status = 'ACTIVE' RETURNING id
+WHERE id = $3 AND status = 'ACTIVE'
 """
+
+_LOGGED_IN = f"{_RETURNED} RETURNING id"
+
+# Whoever holds it now must still be the one that was decided on.
+_SEEN = """
+UPDATE identities SET last_login_at = $1, checked_at = $1, identity_source_id = $2,
+    profile = $3
+WHERE id = $4 AND user_id = $5
+"""
+
+_PROFILE = Identity._meta.fields_map["profile"]
 
 
 _ORIGINS = {
@@ -94,16 +106,28 @@ class Links:
     async def linked(self, corp_id: str, subject: str) -> Account | None:
         """What decides about the account that holds a member's identity."""
         holder = await self.holder(corp_id, subject)
-        if holder is None:
-            return None
-        return Account(holder.user.id, active=is_active(holder.user))
+        return account_of(holder) if holder else None
 
     async def facts(
-        self, source: IdentitySource, app: App, profile: Profile, *, rules: Rules
+        self,
+        source: IdentitySource,
+        app: App,
+        profile: Profile,
+        *,
+        rules: Rules,
+        holder: Holder | None = None,
     ) -> Facts:
-        """Everything that a login of this member is decided by."""
+        """
+        Everything that a login of this member is decided by.
+
+        :param holder: who holds the identity, where that was looked up a moment ago.
+        """
         corp_id = source.corp_id
-        linked = await self.linked(corp_id, profile.subject)
+        linked = (
+            account_of(holder)
+            if holder
+            else await self.linked(corp_id, profile.subject)
+        )
         candidates: list[Account] = []
         if linked is None and rules.mode is AccountAssociationMode.FIELD_MATCHING:
             candidates = await self._candidates(profile, rules)
@@ -307,6 +331,28 @@ class Links:
         if not updated:
             raise Changed
         identity.last_login_at = identity.checked_at = now
+
+    def returned(self, holder: Holder, source: IdentitySource) -> tuple[Write, Write]:
+        """
+        Note the login of somebody who is known; untouched where the account was
+        disabled or deleted, or the identity unlinked, since it was looked up.
+        """
+        user, identity = holder.user, holder.identity
+        now = self._clock()
+        hour = now.replace(minute=0, second=0, microsecond=0)
+        user.last_login_at = identity.last_login_at = identity.checked_at = now
+        identity.identity_source_id = source.id
+        profile = _PROFILE.to_db_value(identity.profile, identity)
+        seen = now, source.id, profile, identity.id, user.id
+        return (
+            Write(_RETURNED, (now, hour, user.id), needed=True),
+            Write(_SEEN, seen, needed=True),
+        )
+
+
+def account_of(holder: Holder) -> Account:
+    """What decides about an account that holds the member's identity."""
+    return Account(holder.user.id, active=is_active(holder.user))
 
 
 def is_active(user: User) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models import (
+    AuditEvent,
     BindingMethod,
     IdentitySource,
     LoginResolution,
@@ -18,14 +19,16 @@ from models import (
     User,
     database,
     ids,
+    together,
 )
+from models.together import Untouched, insert
 from services import binding, entrances, refusals, sessions
 from services.audit import Audit, Trail
 from services.binding import Decision, Outcome
 from services.callers import Caller
 from services.clock import Clock
 from services.entrances import Entrance
-from services.links import ATTEMPTS, Changed, Links, rules_of
+from services.links import ATTEMPTS, Changed, Holder, Links, rules_of
 from services.members import Members, Told
 from services.problems import Problems
 from services.profiles import Profile
@@ -35,6 +38,9 @@ from services.reservations import Answered, Presented, Reservations
 from services.sessions import Device, LoggedIn, Sessions
 from services.states import Purpose, States
 from services.tickets import Tickets
+
+# Tests turn it off, to show that both ways end in the same.
+ONE_STEP = True
 
 # Bytes; WeCom's own bound.
 LONGEST_CODE = 512
@@ -192,10 +198,15 @@ class Login:
         source, trail = course.entrance.source, course.trail
         member = await self._members.identify(source, course.attempt.code)
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
-        holder = await self._links.holder(source.corp_id, member.userid.casefold())
-        if holder is not None:
-            trail.subject = ids.show(ids.USER, holder.user.id)
-        told = await self._members.describe(source, member, linked=holder is not None)
+
+        async def linked() -> bool:
+            subject = member.userid.casefold()
+            holder = await self._links.holder(source.corp_id, subject)
+            if holder is not None:
+                trail.subject = ids.show(ids.USER, holder.user.id)
+            return holder is not None
+
+        told = await self._members.describe(source, member, linked=linked)
         await self._problems.clear(source)
         return _Learned(Profile.of(member, told.profile), told)
 
@@ -204,7 +215,11 @@ class Login:
         source, app = course.entrance.source, course.entrance.app
         rules = rules_of(source)
         for _ in range(ATTEMPTS):
-            facts = await self._links.facts(source, app, learned.profile, rules=rules)
+            profile = learned.profile
+            holder = await self._links.holder(source.corp_id, profile.subject)
+            facts = await self._links.facts(
+                source, app, profile, rules=rules, holder=holder
+            )
             decision = binding.decide(rules, facts)
             if decision.account_id:
                 course.trail.subject = ids.show(ids.USER, decision.account_id)
@@ -214,10 +229,63 @@ class Login:
             if decision.outcome is Outcome.ASK_TO_BIND:
                 return await self._ask(course, learned, decision)
             try:
+                if holder and decision.outcome is Outcome.LOG_IN and ONE_STEP:
+                    return await self._return(course, learned, holder, decision)
                 return await self._open(course, learned, decision)
-            except (database.Taken, Changed):
+            except (database.Taken, Changed, Untouched):
                 continue
         raise database.DatabaseUnavailable
+
+    async def _return(
+        self, course: _Course, learned: _Learned, holder: Holder, decision: Decision
+    ) -> LoggedIn:
+        """
+        What `_open` does, for somebody who is known, in one step.
+
+        Most logins are of members who return: this spares them the round trips of a
+        transaction (see `models/together.py`), a third of the server's time.
+        """
+        app, source = course.entrance.app, course.entrance.source
+        user, identity = holder.user, holder.identity
+        if learned.told.profile is not None:
+            identity.profile = learned.profile.to_store()
+        session, issued = await self._sessions.prepare(
+            course.caller,
+            user,
+            app,
+            decision.resolution or LoginResolution.LINKED,
+            device=course.attempt.device,
+            identity_id=identity.id,
+            identity_source_id=source.id,
+            repeatable=_repeatable(course.attempt),
+        )
+        await together.write(
+            *self._links.returned(holder, source),
+            *sessions.replaced(session),
+            insert(session),
+            insert(issued.row),
+            self._reservations.success(course.presented, session.id, issued.key_id),
+            insert(self._succeeded(course, learned, user, decision)),
+        )
+        tokens = await self._sessions.tokens(session, app, issued.text)
+        return LoggedIn(session, user, app, tokens)
+
+    def _succeeded(
+        self, course: _Course, learned: _Learned, user: User, decision: Decision
+    ) -> AuditEvent:
+        source = course.entrance.source
+        return self._audit.event(
+            course.caller,
+            "login.succeeded",
+            by=user,
+            subject=ids.show(ids.USER, user.id),
+            app_id=course.entrance.app.id,
+            identity_source_id=source.id,
+            wecom_error_code=learned.told.wecom_error_code,
+            rule=decision.rule,
+            corp_id=source.corp_id,
+            wecom_user_id=learned.profile.user_id,
+        )
 
     async def _ask(
         self, course: _Course, learned: _Learned, decision: Decision
@@ -269,18 +337,8 @@ class Login:
             await self._reservations.succeed(
                 course.presented, session.id, issued.key_id
             )
-            await self._audit.record(
-                course.caller,
-                "login.succeeded",
-                by=user,
-                subject=ids.show(ids.USER, user.id),
-                app_id=app.id,
-                identity_source_id=source.id,
-                wecom_error_code=learned.told.wecom_error_code,
-                rule=decision.rule,
-                corp_id=source.corp_id,
-                wecom_user_id=learned.profile.user_id,
-            )
+            event = self._succeeded(course, learned, user, decision)
+            await event.save(force_create=True)
         tokens = await self._sessions.tokens(session, app, issued.text)
         return LoggedIn(session, user, app, tokens)
 

@@ -5,7 +5,7 @@ What WeCom says of a member, turned into what a login does (binding rules 2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -95,12 +95,17 @@ class Members:
         return found
 
     async def describe(
-        self, source: IdentitySource, member: wecom.Member, *, linked: bool
+        self,
+        source: IdentitySource,
+        member: wecom.Member,
+        *,
+        linked: Callable[[], Awaitable[bool]],
     ) -> Told:
         """
         The profile of a member whom a fresh code has named.
 
-        :param linked: the code vouches for somebody known: no profile is needed.
+        :param linked: whether the code vouches for somebody known, who is let in
+            without a profile: asked only where there is none.
         :raises Refusal: by the second table of section 2.
         """
         try:
@@ -120,6 +125,7 @@ class Members:
         The refusal that bars `userid` now; None for a member in good standing.
 
         :raises wecom.WecomError: WeCom did not say: unreachable, busy, not allowed.
+        :raises WecomUnavailable: it spoke of somebody else.
         """
         try:
             profile = await self._client.profile(self.agent(source), userid)
@@ -128,12 +134,18 @@ class Members:
         except wecom.Misconfigured as error:
             await self._problems.remember(source, error)
             raise
+        if profile.userid.casefold() != userid.casefold():
+            raise refusals.WecomUnavailable("profile.of_another_member")
         if profile.status in BARRED:
             return refusals.MemberNotAllowed("member.barred")
         return None
 
     async def _untold(
-        self, source: IdentitySource, error: wecom.WecomError, *, linked: bool
+        self,
+        source: IdentitySource,
+        error: wecom.WecomError,
+        *,
+        linked: Callable[[], Awaitable[bool]],
     ) -> Told:
         code = error.errcode if isinstance(error, wecom.Refused) else None
         if isinstance(error, wecom.MemberRefused):
@@ -142,7 +154,7 @@ class Members:
             await self._problems.remember(source, error)
         if code in UNTOLD:
             return Told(None, code, "profile.not_told")
-        if linked:
+        if await linked():
             return Told(None, code, "profile.not_needed")
         raise refusals.WecomUnavailable(
             "profile.unavailable", wecom_error_code=code

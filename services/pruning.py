@@ -8,11 +8,11 @@ that of many processes one does the work.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from datetime import datetime, timedelta
 
 from models import BindingTicket, SpentCode, SpentState, database, ids
-from services import sessions
+from services import refresh_tokens, sessions
 from services.attempts import Attempts
 from services.audit import Audit
 from services.clock import Clock
@@ -30,7 +30,8 @@ LEASE = timedelta(minutes=10)
 # Ended sessions stay that long, for whoever looks at an account after an incident.
 SESSIONS_KEPT = timedelta(days=30)
 
-# Replaced refresh tokens of living sessions: as long as reusing one is taken for theft.
+# Replaced refresh tokens of living sessions: for so long reusing one is taken for
+# theft. After that it is merely unknown.
 CHAINS_KEPT = timedelta(days=30)
 
 _LEASE = """
@@ -43,11 +44,17 @@ RETURNING name
 
 _RELEASE = "DELETE FROM leases WHERE name = $1 AND holder = $2 RETURNING name"
 
+Steps = AsyncGenerator[int]
+
 _EXPIRED = """
 DELETE FROM {table} WHERE digest IN (
     SELECT digest FROM {table} WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
 ) RETURNING digest
 """
+
+
+class Overtaken(Exception):
+    """A batch took longer than the lease: somebody else goes on."""
 
 
 class Pruning:
@@ -84,45 +91,46 @@ class Pruning:
         if not await self._lease():
             return None
         try:
-            return {
-                name: await self._all(batch) for name, batch in self._batches().items()
-            }
+            return {name: await self._all(steps) for name, steps in self._work()}
+        except Overtaken:
+            return None
         finally:
             await database.fetch(_RELEASE, "prune", self._holder)
 
-    def _batches(self) -> dict[str, Callable[[], Awaitable[int]]]:
+    def _work(self) -> list[tuple[str, Steps]]:
         now = self._clock()
         ended, replaced = now - SESSIONS_KEPT, now - CHAINS_KEPT
-        return {
-            "codes": lambda: _expired(SpentCode.Meta.table, self._clock),
-            "states": lambda: _expired(SpentState.Meta.table, self._clock),
-            "tickets": lambda: _expired(BindingTicket.Meta.table, self._clock),
-            "sessions": lambda: sessions.prune(ended, limit=BATCH),
-            "replaced refresh tokens": lambda: sessions.prune_chains(
-                replaced, limit=BATCH
-            ),
-            "password attempts": lambda: self._attempts.prune(limit=BATCH),
-            "rate counters": self._rates.prune,
-            "signing keys": self._keys.prune,
-            "WeCom tokens": self._wecom_tokens.prune,
-            "audit events": self._events,
-        }
+        return [
+            ("codes", _expired(SpentCode.Meta.table, now)),
+            ("states", _expired(SpentState.Meta.table, now)),
+            ("tickets", _expired(BindingTicket.Meta.table, now)),
+            ("sessions", sessions.prune(ended, limit=BATCH)),
+            ("refresh tokens", refresh_tokens.prune(replaced, limit=BATCH)),
+            ("password attempts", _repeated(self._attempts.prune)),
+            ("rate counters", _repeated(self._rates.prune)),
+            ("signing keys", _once(self._keys.prune)),
+            ("WeCom tokens", _once(self._wecom_tokens.prune)),
+            ("folded refusals", _repeated(self._audit.prune_folded)),
+            ("audit events", _repeated(self._events)),
+        ]
 
-    async def _all(self, batch: Callable[[], Awaitable[int]]) -> int:
+    async def _all(self, steps: Steps) -> int:
+        """
+        :raises Overtaken: the lease ran out, and another process holds it now.
+        """
         deleted = 0
-        while count := await batch():
+        async for count in steps:
             deleted += count
-            if count < BATCH:
-                break
-            await self._lease()
+            if not await self._lease():
+                raise Overtaken
             await self._sleep(PAUSE)
         return deleted
 
-    async def _events(self) -> int:
+    async def _events(self, *, limit: int) -> int:
         if self._audit_kept is None:
             return 0
         before = self._clock() - self._audit_kept
-        return await self._audit.prune(before, limit=BATCH)
+        return await self._audit.prune(before, limit=limit)
 
     async def _lease(self) -> bool:
         now = self._clock()
@@ -130,6 +138,20 @@ class Pruning:
         return bool(await database.fetch(_LEASE, *values))
 
 
-async def _expired(table: str, clock: Clock) -> int:
-    rows = await database.fetch(_EXPIRED.format(table=table), clock(), BATCH)
-    return len(rows)
+async def _repeated(batch: Callable[..., Awaitable[int]]) -> Steps:
+    """Batch after batch, until one is not full."""
+    count = BATCH
+    while count == BATCH:
+        count = await batch(limit=BATCH)
+        yield count
+
+
+async def _once(delete: Callable[[], Awaitable[int]]) -> Steps:
+    yield await delete()
+
+
+def _expired(table: str, now: datetime) -> Steps:
+    async def batch(*, limit: int) -> int:
+        return len(await database.fetch(_EXPIRED.format(table=table), now, limit))
+
+    return _repeated(batch)

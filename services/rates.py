@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from models import IdentitySource, RateCounter, database, digests
+from models import IdentitySource, database, digests
 from services.callers import Caller
 from services.clock import Clock
 from services.refusals import RateLimited
@@ -28,6 +28,13 @@ _TAKE = """
 INSERT INTO rate_counters (key, count, expires_at) VALUES ($1, $2, $3)
 ON CONFLICT (key) DO UPDATE SET count = rate_counters.count + excluded.count
 RETURNING count
+"""
+
+
+_OVER = """
+DELETE FROM rate_counters WHERE key IN (
+    SELECT key FROM rate_counters WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
+) RETURNING key
 """
 
 
@@ -58,9 +65,9 @@ class Rates:
         if source is not None:
             await self._count(f"source {source.id}", self._per_source, "rate.source")
 
-    async def prune(self) -> int:
-        """Delete the windows that have ended."""
-        return await RateCounter.filter(expires_at__lt=self._clock()).delete()
+    async def prune(self, *, limit: int) -> int:
+        """Delete at most `limit` windows that have ended."""
+        return len(await database.fetch(_OVER, self._clock(), limit))
 
     async def _count(self, name: str, rate: Rate, rule: str) -> None:
         if rate.limit is None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import base64
 import secrets
 import uuid
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
+from typing import Any
 
 from models import RefreshToken, Session, database, digests
 from services.clock import Clock
@@ -31,6 +33,17 @@ UPDATE refresh_tokens SET replaced_at = $1, successor = $2
 WHERE digest = $3 AND replaced_at IS NULL RETURNING digest
 """
 
+# Behind a place, so that no batch looks at what the one before has left.
+_REPLACED = """
+SELECT link.digest, link.replaced_at, NOT EXISTS (
+    SELECT 1 FROM refresh_tokens heir
+    WHERE heir.digest = link.successor AND heir.replaced_at IS NULL
+) AS spent
+FROM refresh_tokens link
+WHERE link.replaced_at < $1 AND (link.replaced_at, link.digest) > ($2, $3)
+ORDER BY link.replaced_at, link.digest LIMIT $4
+"""
+
 
 class Standing(Enum):
     """What presenting a token means."""
@@ -46,6 +59,7 @@ class Issued:
 
     text: str = field(repr=False)
     key_id: uuid.UUID
+    row: RefreshToken
 
 
 class RefreshTokens:
@@ -57,7 +71,7 @@ class RefreshTokens:
 
     async def first(self, session: Session, *, repeatable: str | None) -> Issued:
         """
-        The first token of a session's chain, stored.
+        The first token of a session's chain; its row is to be written with the session.
 
         :param repeatable: what the request presented that only the device knows: the
             same request is then given the same token; None makes it random.
@@ -68,8 +82,7 @@ class RefreshTokens:
             if repeatable is not None
             else PREFIX + secrets.token_urlsafe(32)
         )
-        await self._store(text, session.id, key)
-        return Issued(text, key.id)
+        return Issued(text, key.id, self._row(text, session.id, key))
 
     async def first_again(
         self, session: Session, key_id: uuid.UUID, *, repeatable: str
@@ -117,16 +130,45 @@ class RefreshTokens:
         digest = digests.of(successor)
         now = self._clock()
         if await database.fetch(_REPLACE, now, digest, token.digest):
-            await self._store(successor, token.session_id, await self._keys.deriving())
+            row = self._row(successor, token.session_id, await self._keys.deriving())
+            await row.save(force_create=True)
         return successor
 
-    async def _store(self, text: str, session_id: uuid.UUID, key: DerivingKey) -> None:
-        await RefreshToken.create(
+    def _row(self, text: str, session_id: uuid.UUID, key: DerivingKey) -> RefreshToken:
+        return RefreshToken(
             digest=digests.of(text),
             session_id=session_id,
             key_id=key.id,
             created_at=self._clock(),
         )
+
+
+async def delete(session_ids: Sequence[uuid.UUID], *, limit: int) -> int:
+    """Delete at most `limit` refresh tokens of these sessions."""
+    places = ", ".join(f"${number}" for number in range(2, len(session_ids) + 2))
+    rows = await database.fetch(
+        "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens "
+        f"WHERE session_id IN ({places}) LIMIT $1) RETURNING digest",
+        limit,
+        *session_ids,
+    )
+    return len(rows)
+
+
+async def prune(before: datetime, *, limit: int) -> AsyncGenerator[int]:
+    """
+    Delete what was replaced before `before` in chains that go on, a batch at a time.
+
+    The predecessor of a token that was never used stays, however old: it is the only
+    one that a phone which lost an answer holds.
+
+    :returns: how many each batch deleted.
+    """
+    place: tuple[Any, str] = datetime.fromtimestamp(0, UTC), ""
+    while rows := await database.fetch(_REPLACED, before, *place, limit):
+        place = rows[-1]["replaced_at"], rows[-1]["digest"]
+        spent = [row["digest"] for row in rows if row["spent"]]
+        yield await RefreshToken.filter(digest__in=spent).delete() if spent else 0
 
 
 def _derived(key: DerivingKey, purpose: str, *parts: str) -> str:

@@ -32,16 +32,12 @@ from services.rates import Rates
 from services.refresh_tokens import RefreshTokens, Standing
 from services.sessions import LoggedIn, Sessions
 
-# After WeCom did not answer, it is asked again about a member no sooner than this.
+# Where WeCom did not say, nobody asks about the member again sooner than this; nor
+# while somebody is asking, who may be killed over it.
 ASKED_AGAIN = timedelta(minutes=5)
 
 _CLAIM = """
 UPDATE identities SET checked_at = $1 WHERE id = $2 AND checked_at = $3 RETURNING id
-"""
-
-_EXTEND = """
-UPDATE sessions SET expires_at = $1, last_seen_at = $2
-WHERE id = $3 AND revoked_at IS NULL RETURNING id
 """
 
 
@@ -164,21 +160,22 @@ class Refreshing:
         now = self._clock()
         if problems.standing(source, now) is not None:
             return
-        if not await database.fetch(_CLAIM, now, identity.id, identity.checked_at):
+        claimed = now - self._recheck + min(self._recheck, ASKED_AGAIN)
+        if not await database.fetch(_CLAIM, claimed, identity.id, identity.checked_at):
             return
         userid = str(identity.profile.get("user_id") or identity.subject)
         try:
             async with self._members.deadline():
                 barred = await self._members.left(source, userid)
+        except wecom.Misconfigured:
+            barred = None  # It was asked, and does not allow the question.
         except (wecom.WecomError, refusals.WecomUnavailable):
-            again = now - self._recheck + min(self._recheck, ASKED_AGAIN)
-            await Identity.filter(id=identity.id).update(checked_at=again)
             return
-        if barred is None:
-            return
-        await self._end_left(caller, source, identity)
-        # Whoever comes back within the day is asked about at the next login.
-        raise barred
+        if barred is not None:
+            await self._end_left(caller, source, identity)
+            raise barred
+        # Unless a login has vouched for the member meanwhile.
+        await database.fetch(_CLAIM, now, identity.id, claimed)
 
     async def _end_left(
         self, caller: Caller, source: IdentitySource, identity: Identity
@@ -211,18 +208,29 @@ class Refreshing:
             )
 
     async def _replace(self, held: _Held, app: App) -> str | None:
-        """The successor: the same one, however often it is asked for."""
-        if held.token.replaced_at is not None:
-            return await self._refresh_tokens.successor(held.text, held.token)
-        session, now = held.session, self._clock()
-        expires_at = self._expiry(session, app, now)
-        async with database.transaction():
-            if not await database.fetch(_EXTEND, expires_at, now, session.id):
-                raise _Ended
-            successor = await self._refresh_tokens.replace(held.text, held.token)
-        session.expires_at, session.last_seen_at = expires_at, now
-        return successor
+        """
+        The successor: the same one, however often it is asked for.
 
-    def _expiry(self, session: Session, app: App, now: datetime) -> datetime:
-        idle = now + timedelta(seconds=app.refresh_token_lifetime)
-        return min(idle, session.ends_at)
+        :raises _Ended: somebody ended the session meanwhile, or its app lets it live
+            no longer.
+        """
+        session, now = held.session, self._clock()
+        expires_at = _expiry(session, app, now)
+        if expires_at <= now:
+            raise _Ended
+        async with database.transaction():
+            if not await sessions.extend(session, expires_at, now):
+                raise _Ended
+            return await self._refresh_tokens.replace(held.text, held.token)
+
+
+def _expiry(session: Session, app: App, now: datetime) -> datetime:
+    """
+    The earlier of the idle end and the absolute one.
+
+    A shorter `sessionLifetime` of the app's holds for what was opened before, too; a
+    longer one does not: a login was promised its end.
+    """
+    idle = now + timedelta(seconds=app.refresh_token_lifetime)
+    absolute = session.created_at + timedelta(seconds=app.session_lifetime)
+    return min(idle, absolute, session.ends_at)

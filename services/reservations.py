@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from models import Progress, SpentCode, SpentState, database, digests, together
-from models.together import insert
+from models.together import Write, insert
 from services import states
 from services.clock import Clock
 from services.refusals import CodeInvalid, StateInvalid
@@ -29,6 +29,13 @@ ANSWERED_AGAIN = timedelta(seconds=60)
 # Seconds. A login takes at most eight.
 LONGEST_WAIT = 8.5
 POLL = 0.05
+
+
+_SUCCEED = """
+UPDATE spent_codes SET progress = 'SUCCEEDED', session_id = $1, key_id = $2,
+    finished_at = $3
+WHERE digest = $4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,13 @@ class Reservations:
                 await self._refuse(presented)
             await self._sleep(POLL)
         return None
+
+    def success(
+        self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID
+    ) -> Write:
+        """As `succeed`, to be written with the session."""
+        now = self._clock()
+        return Write(_SUCCEED, (session_id, key_id, now, presented.code))
 
     async def succeed(
         self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID

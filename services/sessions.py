@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -18,6 +19,8 @@ from models import (
     digests,
     ids,
 )
+from models.together import Write
+from services import refresh_tokens
 from services.access_tokens import AccessTokens
 from services.callers import Caller
 from services.clock import Clock
@@ -27,6 +30,32 @@ _END = """
 UPDATE sessions SET revoked_at = $1
 WHERE {condition} AND revoked_at IS NULL AND expires_at > $1 RETURNING id
 """
+
+_SEEN = """
+UPDATE sessions SET last_seen_at = $1
+WHERE id = $2 AND last_seen_at <= $3 RETURNING id
+"""
+
+_EXTEND = """
+UPDATE sessions SET expires_at = $1,
+    last_seen_at = CASE WHEN last_seen_at <= $2 THEN $3 ELSE last_seen_at END
+WHERE id = $4 AND revoked_at IS NULL RETURNING id
+"""
+
+# Each half on an index of its own.
+_ENDED = """
+SELECT id FROM sessions WHERE expires_at < $1
+UNION ALL SELECT id FROM sessions WHERE revoked_at < $1 LIMIT $2
+"""
+
+_REPLACE = """
+UPDATE sessions SET revoked_at = $1
+WHERE user_id = $2 AND app_id = $3 AND installation_id = $4
+AND revoked_at IS NULL AND expires_at > $1
+"""
+
+# `lastSeenAt` is written no more often.
+SEEN_EVERY = timedelta(minutes=1)
 
 # What neither database stores, or what breaks a line of a list.
 _UNSTORABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -107,10 +136,37 @@ class Sessions:
 
         :param repeatable: see `RefreshTokens.first`.
         """
+        session, issued = await self.prepare(
+            caller,
+            user,
+            app,
+            resolution,
+            device=device,
+            identity_id=identity_id,
+            identity_source_id=identity_source_id,
+            repeatable=repeatable,
+        )
+        for ended in replaced(session):
+            await database.fetch(f"{ended.sql} RETURNING id", *ended.values)
+        await session.save(force_create=True)
+        await issued.row.save(force_create=True)
+        return session, issued
+
+    async def prepare(
+        self,
+        caller: Caller,
+        user: User,
+        app: App,
+        resolution: LoginResolution,
+        *,
+        device: Device | None,
+        identity_id: uuid.UUID | None = None,
+        identity_source_id: uuid.UUID | None = None,
+        repeatable: str | None = None,
+    ) -> tuple[Session, Issued]:
+        """The rows of a session that is to be opened: see `open`."""
         now = self._clock()
         device = (device or Device()).bounded()
-        if device.installation_id is not None:
-            await self._replace(user, app, device.installation_id, now)
         ends_at = now + timedelta(seconds=app.session_lifetime)
         idle_at = now + timedelta(seconds=app.refresh_token_lifetime)
         session = Session(
@@ -132,7 +188,6 @@ class Sessions:
             expires_at=min(idle_at, ends_at),
             ends_at=ends_at,
         )
-        await session.save(force_create=True)
         issued = await self._refresh_tokens.first(session, repeatable=repeatable)
         return session, issued
 
@@ -159,13 +214,13 @@ class Sessions:
         )
         return await self.tokens(session, app, text) if text else None
 
-    async def _replace(
-        self, user: User, app: App, installation_id: str, now: datetime
-    ) -> None:
-        sql = _END.format(
-            condition="user_id = $2 AND app_id = $3 AND installation_id = $4"
-        )
-        await database.fetch(sql, now, user.id, app.id, installation_id)
+
+def replaced(session: Session) -> tuple[Write, ...]:
+    """The end of the session of the same installation, where there may be one."""
+    if session.installation_id is None:
+        return ()
+    installation = session.user_id, session.app_id, session.installation_id
+    return (Write(_REPLACE, (session.created_at, *installation)),)
 
 
 async def end(column: str, value: uuid.UUID, *, now: datetime) -> list[uuid.UUID]:
@@ -187,32 +242,51 @@ async def end_others(
     return [uuid.UUID(str(row["id"])) for row in rows]
 
 
+async def note_use(session: Session, now: datetime) -> None:
+    """Its access token was used: `lastSeenAt`, to the minute."""
+    if now - session.last_seen_at < SEEN_EVERY:
+        return
+    await database.fetch(_SEEN, now, session.id, now - SEEN_EVERY)
+    session.last_seen_at = now
+
+
+async def extend(session: Session, expires_at: datetime, now: datetime) -> bool:
+    """
+    Let it live until `expires_at`, in the transaction of a refresh.
+
+    :returns: whether it still lives.
+    """
+    row = await database.fetch_one(
+        _EXTEND, expires_at, now - SEEN_EVERY, now, session.id
+    )
+    if row is None:
+        return False
+    if now - session.last_seen_at >= SEEN_EVERY:
+        session.last_seen_at = now
+    session.expires_at = expires_at
+    return True
+
+
 def is_live(session: Session, *, now: datetime) -> bool:
     """Whether it was neither ended nor left to expire."""
     return session.revoked_at is None and session.expires_at > now
 
 
-async def prune(before: datetime, *, limit: int) -> int:
-    """Delete at most `limit` sessions that ended before `before`, and their chains."""
-    rows = await database.fetch(
-        "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions "
-        "WHERE expires_at < $1 OR revoked_at < $1 ORDER BY expires_at LIMIT $2) "
-        "RETURNING id",
-        before,
-        limit,
-    )
-    return len(rows)
+async def prune(before: datetime, *, limit: int) -> AsyncGenerator[int]:
+    """
+    Delete the sessions that ended before `before`, a batch at a time.
 
+    Their refresh tokens first: a session of a year may have thousands, and to delete
+    them with it, for hundreds of sessions at once, would hold up everybody else.
 
-async def prune_chains(before: datetime, *, limit: int) -> int:
-    """Delete at most `limit` links of living chains that were replaced long ago."""
-    rows = await database.fetch(
-        "DELETE FROM refresh_tokens WHERE digest IN (SELECT digest FROM refresh_tokens "
-        "WHERE replaced_at < $1 ORDER BY replaced_at LIMIT $2) RETURNING digest",
-        before,
-        limit,
-    )
-    return len(rows)
+    :returns: how many sessions each batch deleted.
+    """
+    while ended := await database.fetch(_ENDED, before, limit):
+        chosen = [uuid.UUID(str(row["id"])) for row in ended]
+        if await refresh_tokens.delete(chosen, limit=limit) == limit:
+            yield 0
+            continue
+        yield await Session.filter(id__in=chosen).delete()
 
 
 def _cut(text: str | None, most: int) -> str | None:

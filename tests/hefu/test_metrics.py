@@ -1,0 +1,98 @@
+"""What Prometheus is told: every number that `runtime.md` names, over all workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.faults.faulty import attempt
+from tests.faults.served import free_port, serving
+from tests.house import Entrance, Wecom
+
+REFRESH = """
+mutation($token: String!) { refreshSession(input: {refreshToken: $token}) {
+  ... on RefreshedSession { tokens { refreshToken } } ... on LoginFailure { code }
+} }
+"""
+
+Samples = dict[tuple[str, tuple[str, ...]], float]
+
+
+async def scraped(port: int) -> Samples:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+        elsewhere = await client.get(f"http://127.0.0.1:{port}/other")
+    assert elsewhere.status_code == 404
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_everything_is_counted(
+    database_url: str, wecom: Wecom, workers: int
+) -> None:
+    port = free_port()
+    async with serving(
+        database_url,
+        wecom,
+        workers=workers,
+        HEFU_METRICS_LISTEN=f"127.0.0.1:{port}",
+    ) as served:
+        house = served.house
+        entrance = await house.entrance()
+        assert (await house.client.get("/metrics")).status_code == 404
+        before = await scraped(port)
+        await asyncio.gather(*(attempt(entrance) for _ in range(10)))
+        login = await entrance.log_in()
+        await house.data(REFRESH, {"token": login["tokens"]["refreshToken"]})
+        await house.data(REFRESH, {"token": "made-up"})
+        await refused(entrance)
+        after = await scraped(port)
+        if workers > 1:
+            await survives(served.workers()[0], port, after)
+
+    def more(name: str, *labels: str) -> float:
+        key = (name, labels)
+        return after[key] - before.get(key, 0)
+
+    assert more("hefu_logins_total", "SUCCESS") == 11
+    assert more("hefu_logins_total", "INVALID_CODE") == 1
+    assert more("hefu_login_seconds_count") == 12
+    assert more("hefu_sessions_refreshed_total", "SUCCESS") == 1
+    assert more("hefu_sessions_refreshed_total", "INVALID_REFRESH_TOKEN") == 1
+    assert more("hefu_wecom_requests_total", "getuserinfo", "ok") == 11
+    assert more("hefu_wecom_seconds_count", "getuserinfo") >= 11
+    # Ten starts and logins, another two of each, and two refreshes.
+    assert more("hefu_http_requests_total", "200") == 26
+    assert more("hefu_http_seconds_count") == 26
+    assert after["hefu_password_queue", ()] == 0
+    assert after["hefu_db_pool_in_use", ()] >= 0
+
+
+async def refused(entrance: Entrance) -> None:
+    input = await entrance.prepared()
+    await entrance.present(**{**input, "code": "made-up"})
+
+
+async def survives(worker: int, port: int, before: Samples) -> None:
+    """What a worker counted is not lost with it."""
+    os.kill(worker, signal.SIGKILL)
+    await asyncio.sleep(0.5)
+    after = await scraped(port)
+    key = ("hefu_logins_total", ("SUCCESS",))
+    assert after[key] == before[key]
+
+
+async def test_nothing_is_exposed_unless_asked_for(
+    database_url: str, wecom: Wecom
+) -> None:
+    async with serving(database_url, wecom) as served:
+        assert (await served.house.client.get("/metrics")).status_code == 404

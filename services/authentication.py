@@ -88,9 +88,11 @@ class Authentication:
             app=database.columns(App, "app"),
         )
         row = await database.fetch_one(sql, id)
-        session = row and database.read(Session, row, "session")
-        user = row and database.read(User, row, "account")
-        if not row or not session or not user:
+        if row is None:
+            return None
+        session = database.read(Session, row, "session")
+        user = database.read(User, row, "account")
+        if session is None or user is None:
             return None
         return session, user, database.read(App, row, "app")
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import Page
 
-from tests.browser.conftest import Demo
+from tests.demo import Demo
 
 
 async def run(page: Page) -> dict[str, Any]:

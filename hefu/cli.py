@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from hefu.settings import BadSettings, Settings
@@ -101,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         help="encrypt everything under the first of HEFU_SECRET_KEYS",
     )
     add("prune", _prune, "delete what has expired")
+    add("check", _check, "what is wrong, and how to mend it; exit 1 if anything is")
+    backup = add("backup", _backup, "copy a SQLite database while it serves")
+    backup.add_argument("file", metavar="FILE", type=Path)
     return parser
 
 
@@ -215,6 +219,30 @@ def _prune(arguments: argparse.Namespace) -> None:
             print(f"{count:8} {name}", file=sys.stderr)
 
     _with_services(prune)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from hefu import checks
+
+    async def check() -> bool:
+        well = True
+        async for finding in checks.findings(os.environ):
+            print(finding, flush=True)
+            well = well and finding.well
+        return well
+
+    return 0 if asyncio.run(check()) else 1
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    from hefu import backups
+
+    settings = Settings.from_environ(os.environ)
+    try:
+        size = backups.copy(settings.database_url, arguments.file)
+    except backups.CannotBackUp as error:
+        raise Failed(str(error)) from None
+    print(f"Wrote {size} bytes to {arguments.file}.", file=sys.stderr)
 
 
 def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None:

@@ -65,9 +65,9 @@ async def test_a_first_login_asks(
     left = expires_at - house.clock()
     assert timedelta(minutes=9, seconds=50) < left <= timedelta(minutes=10)
     assert await User.all().count() == await Session.all().count() == 0
-    kept = await BindingTicket.get()
-    assert kept.digest == digests.of(text)
-    assert text not in str(dict(kept))
+    [kept] = await BindingTicket.all().values()
+    assert kept["digest"] == digests.of(text)
+    assert text not in str(kept)
     assert len(text) >= 43  # 256 bits, in base64.
     event = await last_event(action="login.binding_required")
     assert (event.rule, event.wecom_user_id) == ("ask_to_bind.asked", "LiSi")
@@ -124,7 +124,7 @@ async def test_a_proven_account_is_bound(house: House, method: str, typed: str) 
     assert identity.profile["name"] == "李四"
     session = await Session.get()
     assert session.identity_id == identity.id
-    assert ids.show(ids.SOURCE, session.identity_source_id) == entrance.source_id
+    assert session.identity_source_id == ids.read(ids.SOURCE, entrance.source_id)
     assert await trail() == [
         ("login.binding_required", None, "ask_to_bind.asked"),
         ("identity.linked", None, "binding.bound"),

@@ -535,7 +535,8 @@ async def test_only_an_owner_links_and_unlinks_privileged_accounts(
 ) -> None:
     user_id = await account(house, role=role)
     entrance = await house.entrance()
-    input = {"userId": user_id, "identitySourceId": entrance.source_id, "subject": "a"}
+    source_id = entrance.source_id
+    input: Json = {"userId": user_id, "identitySourceId": source_id, "subject": "a"}
     before = await standing()
     assert problems(await link_by(house, **input)) == [("input.userId", "FORBIDDEN")]
     assert await standing() == before

@@ -96,7 +96,7 @@ async def test_a_preview_and_the_login_that_follows_agree(house: House) -> None:
     by_mail = await matching(house, "EMAIL")
     by_both = await matching(house, "EMAIL", "USERNAME")
     await account(house, username="zhangsan")
-    profile = {"email": "zhangsan@example.com", "phone": "13800000001"}
+    profile: Json = {"email": "zhangsan@example.com", "phone": "13800000001"}
 
     conflict = told(await ask(by_both, **profile))
     await come(by_both)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from models import PasswordAttempt, Session, User, ids
-from tests.house import Clock, House, Wecom, open_house, settings
+from tests.house import Clock, House, Json, Wecom, open_house, settings
 from tests.operations import (
     PASSWORD,
     account,
@@ -284,13 +284,13 @@ async def test_what_changes_while_a_password_is_looked_at_counts(
     house: House, change: str, code: str, rule: str
 ) -> None:
     user_id, app_id = await amy(house), await app(house)
-    operation, input = {
+    changes: dict[str, tuple[str, Json]] = {
         "password": ("set_user_password", {"id": user_id, "password": None}),
         "account": ("update_user", {"id": user_id, "status": "DISABLED"}),
         "app": ("update_app", {"id": app_id, "enabled": False}),
         "sign-in": ("update_app", {"id": app_id, "allowPasswordSignIn": False}),
         "deleted": ("delete_user", {"id": user_id}),
-    }[change]
+    }
     release = threading.Event()
     passwords = house.services.passwords
     cores = [
@@ -302,7 +302,7 @@ async def test_what_changes_while_a_password_is_looked_at_counts(
     signing_in = asyncio.create_task(sign_in(house, app_id, "Amy"))
     while not await PasswordAttempt.exists():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    await administer(house, operation, input)
+    await administer(house, *changes[change])
     release.set()
     await asyncio.gather(*cores)
 

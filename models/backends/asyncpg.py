@@ -80,15 +80,11 @@ async def keep_session_state(connection: asyncpg.Connection) -> None:
 
 
 class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
-    def __init__(
-        self, *, hosts: list[tuple[str, int]], pooled: bool = False, **options: Any
-    ) -> None:
+    def __init__(self, *, hosts: list[tuple[str, int]], **options: Any) -> None:
         super().__init__(**options)
         self._hosts = Hosts(hosts)
         self._several = len(hosts) > 1
         self._finishing: set[asyncio.Task[None]] = set()
-        # Behind a PgBouncer that pools transactions.
-        self.pooled = pooled
 
     async def create_pool(self, **options: Any) -> asyncpg.Pool:
         for name in ("host", "port"):

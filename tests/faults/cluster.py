@@ -27,6 +27,7 @@ class Cluster:
     folder: Path
     port: int = 5432
     listen: str = ""
+    binaries: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 
     @property
     def url(self) -> str:
@@ -41,7 +42,7 @@ class Cluster:
         if os.geteuid() == 0:
             ensure_user_exists(USER)
             ensure_prefix_permissions(self.folder)
-            ensure_prefix_permissions(_binaries())
+            ensure_prefix_permissions(self.binaries)
             os.chown(self.folder, pwd.getpwnam(USER).pw_uid, -1)
         self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
         lines = (
@@ -96,7 +97,7 @@ class Cluster:
         # To files, not pipes: the server inherits them, and they would never end.
         with (self.folder / "output").open("w+") as output:
             done = subprocess.run(  # noqa: S603
-                [str(_binaries() / name), *arguments],
+                [str(self.binaries / name), *arguments],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
@@ -107,7 +108,3 @@ class Cluster:
             told = output.read()
         assert not check or done.returncode == 0, told
         return subprocess.CompletedProcess(done.args, done.returncode, told, "")
-
-
-def _binaries() -> Path:
-    return POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]

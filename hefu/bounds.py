@@ -43,6 +43,8 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 
 # The usual introspection query unwraps nine levels of `ofType` and is 13 levels deep.
 INTROSPECTION_DEPTH = 30
+# The usual answer is 180 KB, and under thirty aliases it would be five megabytes.
+INTROSPECTIONS = {"__schema": 1, "__type": 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ class _Survey:
     def _check_root(self, operation: OperationDefinitionNode) -> None:
         names = self._names_at_root(operation.selection_set, frozenset())
         self._hold("root fields", sum(names.values()), self._bounds.root_fields)
+        for name, most in INTROSPECTIONS.items():
+            self._hold(name, names.get(name, 0), most)
         if operation.operation is not OperationType.MUTATION:
             return
         if sum(names.get(name, 0) for name in ONCE_PER_REQUEST) > 1:
@@ -168,6 +172,8 @@ class _Survey:
             0 if introspects else level + 1,
             exempt=exempt or introspects,
         )
+        if introspects:
+            self._hold("aliases in introspection", inner.aliases, 0)
         return Extent(
             1 if introspects else inner.depth + 1,
             inner.selections,

@@ -50,8 +50,10 @@ def running(folder: Path) -> Generator[Demo]:
             stdout=file,
         )
     try:
-        wait_until_ready(url, process)
-        yield Demo(url, f"http://localhost:{port + 1}", folder, output.read_text())
+        phone = f"http://localhost:{port + 1}"
+        wait_for(f"{url}/health/ready", process)
+        wait_for(phone, process)
+        yield Demo(url, phone, folder, output.read_text())
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
@@ -69,14 +71,14 @@ def two_free_ports() -> int:
         return port
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, "hefu demo ended"
         try:
-            if httpx.get(f"{url}/health/ready").status_code == 200:
+            if httpx.get(url).status_code == 200:
                 return
         except httpx.TransportError:
             pass
         time.sleep(0.1)
-    raise AssertionError("hefu demo did not get ready")
+    raise AssertionError(f"{url} did not get ready")

@@ -15,6 +15,9 @@ from tests.hefu.running import SECONDS, Running, read_all
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: hefu\r\nContent-Type: application/json\r\n"
 LIMIT = SECONDS + 1.5
 
+# Servers that wait, and stop: they want the machine to themselves.
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "half",
@@ -56,11 +59,12 @@ def test_a_second_request_has_its_own_time(server: Running) -> None:
 
 def test_answers_do_not_wait_for_the_clients_acknowledgement(server: Running) -> None:
     with httpx.Client(base_url=server.url) as client:
-        client.post("/graphql", json={"query": "{hello}"})
-        began = time.monotonic()
+        times: list[float] = []
         for _ in range(100):
+            began = time.monotonic()
             client.post("/graphql", json={"query": "{hello}"})
-    assert time.monotonic() - began < 2  # With 40 ms each it would be four.
+            times.append(time.monotonic() - began)
+    assert min(times) < 0.03, "each waits the 40 ms of a delayed acknowledgement"
 
 
 def test_an_answer_may_take_longer_than_a_request(server: Running) -> None:

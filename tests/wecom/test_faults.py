@@ -68,7 +68,7 @@ async def test_a_fault_of_getuserinfo(
     begun = time.monotonic()
     with pytest.raises(Unavailable) as failure:
         await client.member_for_code(examples.AGENT, play.approve())
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 8, "no login may take longer"
     assert type(failure.value) is error
     assert failure.value.call == "getuserinfo"
     assert failure.value.code_seen

@@ -77,7 +77,7 @@ def here(text: str, demo: Demo) -> str:
 def test_commands_of_a_page_run_in_one_shell(page: str, demo: Demo) -> None:
     wanted = [one for one in BLOCKS if one.page == page and one.mark == "run"]
     script = "\n".join(here(block.text, demo) for block in wanted)
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         ["sh", "-ec", script],  # noqa: S607
         env=environment(demo),
         cwd=ROOT,
@@ -115,44 +115,6 @@ def test_json_and_xml_can_be_read() -> None:
             ET.fromstring(f"<x xmlns:android='a'>{block.text}</x>")  # noqa: S314
 
 
-KOTLIN_MAIN = """
-import java.net.HttpURLConnection
-import java.net.URL
-import org.json.JSONObject
-
-fun main(arguments: Array<String>) {
-    val (url, app, phone) = arguments
-    val hefu = Hefu(url, app)
-    check(hefu.loginOptions().length() == 2)
-    val pkce = Pkce()
-    val begun = hefu.startWecomMobileLogin("wecom", pkce.challenge)
-    val connection = URL("$phone/sandbox/approve").openConnection() as HttpURLConnection
-    connection.requestMethod = "POST"
-    connection.doOutput = true
-    connection.setRequestProperty("Content-Type", "application/json")
-    begun.put("userId", "zhangsan")
-    connection.outputStream.use { it.write(begun.toString().toByteArray()) }
-    val code = JSONObject(connection.inputStream.use { it.readBytes().toString(Charsets.UTF_8) })
-    val device = JSONObject().put("platform", "ANDROID").put("installationId", "test")
-    val state = begun.getString("state")
-    val login = hefu.wecomMobileLogin("wecom", code.getString("code"), state, pkce.verifier, device)
-    val tokens = login.getJSONObject("tokens")
-    val access = tokens.getString("accessToken")
-    val me = hefu.call("{ me { displayName } }", JSONObject(), access).getJSONObject("me")
-    check(me.getString("displayName") == "张三")
-    val refreshed = hefu.refreshSession(tokens.getString("refreshToken")).getJSONObject("tokens")
-    hefu.signOut(refreshed.getString("refreshToken"))
-    val ended = hefu.refreshSession(refreshed.getString("refreshToken"))
-    println(login.getString("__typename") + " " + ended.getString("code"))
-    try {
-        hefu.call("{ me { displayName } }", JSONObject(), access)
-    } catch (refused: RequestRefused) {
-        println(refused.code + " " + refused.reason)
-    }
-}
-"""
-
-
 @pytest.mark.slow
 def test_the_kotlin_sample_logs_in(demo: Demo, tmp_path: Path) -> None:
     kotlinc = shutil.which("kotlinc")
@@ -160,9 +122,13 @@ def test_the_kotlin_sample_logs_in(demo: Demo, tmp_path: Path) -> None:
     android_json = Path("/usr/share/java/com.android.json.jar")
     if kotlinc is None or not android_json.exists():
         pytest.skip("Not installed: apt-get install kotlin libandroid-json-java")
-    [sample] = [one for one in BLOCKS if one.page == "mobile/android.md" and one.mark]
+    [sample] = [
+        one
+        for one in BLOCKS
+        if one.page == "mobile/android.md" and one.mark == "compile"
+    ]
     (tmp_path / "Hefu.kt").write_text(sample.text)
-    (tmp_path / "Main.kt").write_text(KOTLIN_MAIN)
+    shutil.copy(Path(__file__).parent / "Main.kt", tmp_path)
     compiled = subprocess.run(  # noqa: S603
         [kotlinc, "-cp", android_json, "Hefu.kt", "Main.kt", "-d", "out.jar"],
         cwd=tmp_path,

@@ -15,7 +15,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+)
 from contextlib import asynccontextmanager
 from functools import partial
 from types import TracebackType
@@ -160,6 +166,12 @@ class ImmediateTransaction(Guarded, SqliteTransactionWrapper):
     async def begin(self) -> None:
         await self._connection.execute("BEGIN IMMEDIATE")
 
+    async def execute_script(self, query: str) -> None:
+        # Python's driver commits before it runs a script: half a migration, and with it
+        # the lock that keeps other machines from the other half.
+        for statement in _statements(query):
+            await self.execute_query(statement)
+
     async def commit(self) -> None:
         try:
             await super().commit()
@@ -228,6 +240,16 @@ class Transaction(TransactionContext):
             await self._client._connection.rollback()
         except (sqlite3.Error, ValueError):
             self._parent.abandon()
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for part in script.split(";"):
+        statement += part + ";"
+        if sqlite3.complete_statement(statement):
+            if statement.strip(" \n;"):
+                yield statement
+            statement = ""
 
 
 def get_client_class(db_info: dict[str, Any]) -> type[SharedSqliteClient]:

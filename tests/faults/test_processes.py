@@ -1,0 +1,224 @@
+"""Servers that are killed and stopped under logins, binds and refreshes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from models import database
+from tests.faults.faulty import attempt, holds
+from tests.faults.figures import Figure, Stopwatch
+from tests.faults.served import Served, ready, serving
+from tests.house import Entrance, Wecom
+from wecom.sandbox import examples
+
+KILLS = int(os.environ.get("KILLS", "5"))
+
+REFRESH = """
+mutation($token: String!) { refreshSession(input: {refreshToken: $token}) {
+  ... on RefreshedSession { tokens { refreshToken } }
+  ... on LoginFailure { code } } }
+"""
+BIND = """
+mutation($input: BindNewAccountInput!) { bindNewAccount(input: $input) {
+  ... on LoginSuccess { tokens { refreshToken } } ... on LoginFailure { code } } }
+"""
+BURNT = """
+SELECT count(*) AS count FROM binding_tickets t WHERE t.used_at IS NOT NULL
+AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.subject = t.subject)
+"""
+
+# What a client sees of a server that is gone.
+LOST = (httpx.TransportError, KeyError)
+
+
+@dataclass
+class Life:
+    """Phones that log in and refresh, and remember what they were told."""
+
+    entrance: Entrance
+    asking: Entrance
+    tokens: list[str] = field(default_factory=list)
+    logins: int = 0
+    refreshes: int = 0
+    binds: int = 0
+
+    async def log_in(self, userid: str) -> None:
+        with suppress(*LOST, AssertionError):
+            login = await self.entrance.log_in(userid)
+            self.tokens.append(login["tokens"]["refreshToken"])
+            self.logins += 1
+
+    async def bind(self, userid: str) -> None:
+        with suppress(*LOST, AssertionError):
+            asked = await self.asking.log_in(userid, agent=examples.OTHER_CORP_AGENT)
+            if "ticket" not in asked:
+                return
+            input = {"appId": self.asking.app_id, "ticket": asked["ticket"]}
+            told = await self.entrance.house.data(BIND, {"input": input})
+            self.tokens.append(told["bindNewAccount"]["tokens"]["refreshToken"])
+            self.binds += 1
+
+    async def refresh(self) -> None:
+        if not self.tokens:
+            return
+        token = self.tokens.pop(0)
+        try:
+            self.tokens.append(await self.refreshed(token))
+            self.refreshes += 1
+        except (*LOST, AssertionError):
+            # The answer was lost: the old one gives its successor once more.
+            self.tokens.append(token)
+
+    async def refreshed(self, token: str) -> str:
+        data = await self.entrance.house.data(REFRESH, {"token": token})
+        return str(data["refreshSession"]["tokens"]["refreshToken"])
+
+    async def go_on(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            await self.log_in(("zhangsan", "lisi", "bob_jones-2")[number % 3])
+            await self.bind(("zhangsan", "maria")[number % 2])
+            await self.refresh()
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_killed_under_logins_binds_and_refreshes(
+    database_url: str, wecom: Wecom, workers: int, figure: Figure
+) -> None:
+    key, life = None, None
+    for _ in range(KILLS):
+        async with serving(database_url, wecom, workers=workers, key=key) as served:
+            if life is None or key is None:
+                key = next(iter(served.house.keys.values()))
+                entrance = await served.house.entrance()
+                asking = await served.house.entrance(
+                    agent=examples.OTHER_CORP_AGENT,
+                    accountAssociation={"mode": "ASK_TO_BIND"},
+                )
+                life = Life(entrance, asking)
+            life.entrance.house = life.asking.house = served.house
+            going = [asyncio.create_task(life.go_on()) for _ in range(4)]
+            await asyncio.sleep(1)
+            kill(served)
+            await served.ended()
+            for each in going:
+                each.cancel()
+            await asyncio.gather(*going, return_exceptions=True)
+    assert life is not None
+    async with serving(database_url, wecom, key=key) as served:
+        life.entrance.house = served.house
+        for token in life.tokens:
+            assert await life.refreshed(token)
+    figure("killed", f"{KILLS} times")
+    figure(
+        "acknowledged",
+        f"{life.logins} logins, {life.binds} binds, {life.refreshes} refreshes",
+    )
+    figure("sessions that live", f"{len(life.tokens)} of {len(life.tokens)}")
+    async with database.opened(database_url):
+        await holds()
+        assert (await database.fetch(BURNT))[0]["count"] == 0
+        if database.dialect() == "sqlite":
+            checked = await database.fetch("PRAGMA integrity_check")
+            assert checked == [{"integrity_check": "ok"}]
+
+
+def kill(served: Served) -> None:
+    """All of them, at once."""
+    for process in (*served.workers(), served.process.pid):
+        os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+async def closing() -> AsyncGenerator[list[Any]]:
+    """Writers that are closed in the end, whatever became of the test."""
+    writers: list[Any] = []
+    yield writers
+    for writer in writers:
+        writer.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_stopped_with_a_hundred_requests_in_flight(
+    database_url: str, wecom: Wecom, workers: int, figure: Figure, closing: list[Any]
+) -> None:
+    async with serving(database_url, wecom, workers=workers) as served:
+        entrance = await served.house.entrance()
+        await attempt(entrance)
+        inputs = [await entrance.prepared() for _ in range(80)]
+        wecom.fault("delay", times=100, seconds=1.0)
+        half = [await half_sent(served.port) for _ in range(20)]
+        closing.extend(half)
+        logins = [asyncio.create_task(entrance.present(**each)) for each in inputs]
+        await asyncio.sleep(0.4)
+        watch = Stopwatch()
+        served.signal(signal.SIGTERM)
+        await asyncio.sleep(0.15)
+        probe = await probed(served)
+        answers = await asyncio.gather(*logins)
+        status = await served.ended()
+        figure("a stop with 80 logins in flight and 20 half sent took", watch.seconds)
+    names = [answer["__typename"] for answer in answers]
+    assert names == ["LoginSuccess"] * 80
+    assert status == 0
+    assert probe in {503, None}
+
+
+async def probed(served: Served) -> int | None:
+    """What readiness says on a new connection; None where none is taken any more."""
+    async with httpx.AsyncClient() as client:
+        with suppress(httpx.TransportError):
+            url = f"http://127.0.0.1:{served.port}/health/ready"
+            return (await client.get(url)).status_code
+    return None
+
+
+async def half_sent(port: int) -> Any:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /graphql HTTP/1.1\r\nHost: h\r\nContent-Length: 99\r\n\r\n{")
+    await writer.drain()
+    return writer
+
+
+async def test_a_rolling_restart_fails_no_login(
+    database_url: str, wecom: Wecom, figure: Figure
+) -> None:
+    """Two servers beside each other, stopped and started in turn, as in an upgrade."""
+    async with serving(database_url, wecom) as first:
+        key = next(iter(first.house.keys.values()))
+        entrance = await first.house.entrance()
+        failed, done = 0, 0
+        running = asyncio.Event()
+        current: list[httpx.AsyncClient] = [first.house.client]
+
+        async def phone() -> None:
+            nonlocal failed, done
+            while not running.is_set():
+                entrance.house.client = current[0]
+                status, _ = await attempt(entrance)
+                done += 1
+                failed += status != 200
+                await asyncio.sleep(0.05)
+
+        phones = [asyncio.create_task(phone()) for _ in range(8)]
+        async with serving(database_url, wecom, key=key) as second:
+            await ready(second.house.client)
+            current[0] = second.house.client
+            first.signal(signal.SIGTERM)
+            assert await first.ended() == 0
+            await asyncio.sleep(2)
+            running.set()
+            await asyncio.gather(*phones)
+    figure("logins over a rolling restart", f"{done}, of which {failed} failed")
+    assert failed == 0

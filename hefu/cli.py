@@ -18,7 +18,7 @@ from services.assembly import Services, assemble
 from services.clock import now
 from services.errors import InputRejected
 from services.language import Language
-from services.vault import Vault
+from services.vault import CannotOpen, Vault
 
 DESCRIPTION = """\
 Hefu (合符): log people in to your mobile apps with WeCom.
@@ -204,7 +204,13 @@ def _rotate_keys(arguments: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
             return
-        count = await services.resealing.run()
+        try:
+            count = await services.resealing.run()
+        except CannotOpen:
+            raise Failed(
+                "Some secrets are under a key that HEFU_SECRET_KEYS lacks: add it, "
+                "behind the new one. Whatever could be read is encrypted anew."
+            ) from None
         print(f"Encrypted {count} secrets anew.", file=sys.stderr)
 
     _with_services(rotate)

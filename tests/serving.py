@@ -96,14 +96,14 @@ async def serving(
             server.stop()
 
 
-async def command(house: House, *arguments: str) -> tuple[int, str]:
+async def command(house: House, *arguments: str, **more: str) -> tuple[int, str]:
     """Run `hefu …`: its exit status, and what it said on standard error."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "hefu",
         *arguments,
-        env=environ(house),
+        env=environ(house, **more),
         stderr=asyncio.subprocess.PIPE,
     )
     _, said = await process.communicate()

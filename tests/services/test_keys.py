@@ -21,6 +21,7 @@ from services.vault import CannotOpen, Vault
 from tests.house import SECRET_KEY, Entrance, House, Json
 from tests.operations import run
 from tests.processes import beside
+from tests.serving import command
 
 ME = "{ me { id } }"
 NEW_KEY = base64.b64encode(b"n" * 32).decode()
@@ -342,3 +343,25 @@ async def test_encrypting_anew_needs_the_old_key(house: House) -> None:
 
     after = [(key.id, key.sealed) for key in await ServerKey.all().order_by("id")]
     assert after == before
+
+
+async def test_the_command_says_which_key_is_missing(house: House) -> None:
+    await house.entrance()
+
+    status, said = await command(
+        house, "rotate-keys", "--secrets", HEFU_SECRET_KEYS=NEW_KEY
+    )
+
+    assert status == 1
+    assert said.startswith("Some secrets are under a key that HEFU_SECRET_KEYS lacks")
+
+
+async def test_the_commands(house: House) -> None:
+    await house.entrance()
+
+    status, said = await command(house, "rotate-keys", "--signing")
+    assert (status, said[:23]) == (0, "The new key signs from ")
+    status, said = await command(
+        house, "rotate-keys", "--secrets", HEFU_SECRET_KEYS=BOTH_NEW_FIRST
+    )
+    assert (status, said) == (0, "Encrypted 4 secrets anew.\n")

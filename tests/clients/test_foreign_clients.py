@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,19 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 OPERATIONS = ROOT / "graphql" / "operations"
+FILE = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ADMIN = {
+    "compilerOptions": {
+        "strict": True,
+        "noEmit": True,
+        "target": "es2022",
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "jsx": "react-jsx",
+        "skipLibCheck": True,
+    },
+    "include": ["src"],
+}
 
 
 @pytest.fixture(scope="session")
@@ -96,6 +110,20 @@ def test_graphql_codegen(node: Path, demo: Demo) -> None:
     kotlin = (node / "generated" / "Hefu.kt").read_text()
     assert "enum class LoginFailureCode" in kotlin
     assert "data class WecomMobileLoginInput" in kotlin
+
+
+def test_the_admin_guide_type_checks(node: Path) -> None:
+    """The files of docs/admin-frontend.md, as somebody copies them."""
+    guide = (ROOT / "docs" / "admin-frontend.md").read_text(encoding="utf-8")
+    folder = node / "admin"
+    (folder / "src").mkdir(parents=True)
+    for name, text in FILE.findall(guide):
+        (folder / name).write_text(text)
+    shutil.copy(ROOT / "graphql" / "schema.graphql", folder)
+    (folder / "tsconfig.json").write_text(json.dumps(ADMIN))
+    generate = ["npx", "--no-install", "graphql-codegen", "--config", "codegen.ts"]
+    run(generate, folder)
+    run(["npx", "--no-install", "tsc"], folder)
 
 
 # ---------------------------------------------------------------------- Python

@@ -7,17 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import httpx
 
-from tests.house import SECRET_KEY
+from models import Role
+from tests.house import SECRET_KEY, Clock, House, Wecom
 
 ROOT = Path(__file__).parent.parent.parent
 MIB = 1024 * 1024
@@ -145,27 +145,40 @@ def _wait_until_ready(server: Served) -> None:
 
 
 class Beside:
-    """Asks for the server's health all the while, from a thread of its own."""
+    """Asks for the server's health all the while, from a process of its own."""
 
     def __init__(self, url: str) -> None:
-        self._url = f"{url}/health/live"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._url = url
         self.slowest = 0.0
         self.probes = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "tests.security.probing", self._url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        told, _none = self._process.communicate()
+        slowest, probes = told.split()
+        self.slowest, self.probes = float(slowest), int(probes)
 
-    def _run(self) -> None:
-        with httpx.Client(timeout=30) as client:
-            while not self._stop.wait(0.02):
-                began = time.monotonic()
-                assert client.get(self._url).status_code == 200
-                self.slowest = max(self.slowest, time.monotonic() - began)
-                self.probes += 1
+
+@asynccontextmanager
+async def house_of(
+    server: Served, wecom: Wecom, database_url: str
+) -> AsyncGenerator[House]:
+    """The server process, spoken to as tests speak to any house."""
+    async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+        yield House(
+            client,
+            cast("Any", None),  # Its services are in another process.
+            wecom,
+            Clock(),
+            database_url,
+            keys={Role.OWNER: server.key},
+        )

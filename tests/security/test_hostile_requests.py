@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ class Attacker:
             self.row.through.append((name, codes))
 
     @contextmanager
-    def watched(self, name: str) -> Iterator[None]:
+    def watched(self, name: str) -> Generator[None]:
         self._server.forget_memory()
         memory, cpu, began = self._server.memory(), self._server.cpu(), time.monotonic()
         yield

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hefu import terminal
 from hefu.settings import BadSettings, Settings
 from models import Role, database, migrating
 from services.assembly import Services, assemble
@@ -23,15 +26,23 @@ from services.vault import CannotOpen, Vault
 DESCRIPTION = """\
 Hefu (合符): log people in to your mobile apps with WeCom.
 
-  hefu demo             look around: sandbox, example app and members, GraphiQL
-  hefu migrate          bring the database up to date, then
-  hefu serve            run the server
-  hefu create-api-key   a key for the admin API
-  hefu check            what is wrong, and how to mend it
+  To look around, with a sandbox that plays WeCom:
+    hefu demo
+
+  To run it:
+    export HEFU_SECRET_KEYS=$(openssl rand -base64 32)   keep it: it encrypts secrets
+    hefu migrate                                         make or update the database
+    hefu create-api-key --name me --role OWNER           a key for the admin API
+    hefu serve                                           then POST to /graphql
+
+  When something is wrong:
+    hefu check
 
 Settings come from the environment (HEFU_DATABASE_URL, HEFU_SECRET_KEYS …); each may
-come from a file instead: HEFU_SECRET_KEYS_FILE.
+come from a file instead: HEFU_SECRET_KEYS_FILE. `hefu COMMAND --help` tells more.
 """
+
+EPILOG = 'Completion: eval "$(hefu completion bash)"; zsh and fish likewise.'
 
 
 class Failed(Exception):
@@ -58,6 +69,11 @@ def main(argv: list[str] | None = None) -> int:
         _complain(f"The database does not do as it is told: {error.__cause__}")
         _complain("Is HEFU_DATABASE_URL right, and the database up?")
         return 1
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        _complain("Something listens on that port already: --port names another.")
+        return 1
     except KeyboardInterrupt:
         return 130
     return status or 0
@@ -67,7 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hefu",
         description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"hefu {metadata.version('hefu')}"
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -79,7 +99,9 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     demo = add("demo", _demo, "look around, with everything that it takes")
-    demo.add_argument("--port", type=int, default=8000)
+    demo.add_argument(
+        "--port", type=int, default=8000, help="the sandbox takes the one after it"
+    )
     serve = add("serve", _serve, "run the server; applies no migrations")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
@@ -105,6 +127,8 @@ def _parser() -> argparse.ArgumentParser:
     add("check", _check, "what is wrong, and how to mend it; exit 1 if anything is")
     backup = add("backup", _backup, "copy a SQLite database while it serves")
     backup.add_argument("file", metavar="FILE", type=Path)
+    completion = add("completion", _completion, "print what completes in a shell")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
 
 
@@ -129,6 +153,12 @@ def _demo(arguments: argparse.Namespace) -> None:
     from hefu import demo
 
     demo.run(arguments.port)
+
+
+def _completion(arguments: argparse.Namespace) -> None:
+    from hefu import completion
+
+    print(completion.script(_parser(), arguments.shell), end="")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
@@ -261,4 +291,4 @@ def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None
 
 def _complain(*sentences: str) -> None:
     for sentence in sentences:
-        print(sentence, file=sys.stderr)
+        print(terminal.red(sentence, sys.stderr), file=sys.stderr)

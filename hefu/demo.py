@@ -14,14 +14,17 @@ import json
 import multiprocessing
 import os
 import secrets
+import socket
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-from hefu import server
+from hefu import server, terminal
 from hefu.app import House, create_app
 from hefu.page import Page, Start
 from hefu.settings import Settings
@@ -94,6 +97,8 @@ def run(port: int) -> None:
     FOLDER.mkdir(exist_ok=True)
     FOLDER.chmod(0o700)
     sandbox_port = port + 1
+    for taken in (port, sandbox_port):
+        socket.create_server(("127.0.0.1", taken)).close()
     environ = _environment(port, sandbox_port)
     os.environ.update(environ)
     settings = Settings.from_environ(os.environ)
@@ -277,9 +282,10 @@ def _introduce(demo: Demo) -> None:
         member=MEMBER,
     )
     key = demo.key_file.read_text(encoding="ascii").strip()
+    bold = partial(terminal.bold, stream=sys.stdout)
     print(
         f"""
-Hefu is up.
+{bold("Hefu is up.")} Open {bold(demo.hefu + "/graphql")}: its panel leads through a login.
 
   GraphiQL        {demo.hefu}/graphql
   The phone       {demo.sandbox}/
@@ -289,7 +295,7 @@ Hefu is up.
   Owner's key     {key}
                   (kept in {demo.key_file}, readable by you only)
 
-A login, to paste into another terminal:
+{bold("A login, to paste into another terminal:")}
 
 {login}
 Ctrl-C stops both servers; what you did stays in {FOLDER}/.

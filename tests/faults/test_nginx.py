@@ -1,4 +1,4 @@
-"""`deploy/nginx.conf` in front of a server: addresses, bounds, and probes kept inside."""
+"""`deploy/nginx.conf` before a server: addresses, bounds, probes kept inside."""
 
 from __future__ import annotations
 

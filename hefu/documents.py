@@ -29,9 +29,10 @@ from graphql import (
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from hefu import bounds, costs
+from hefu import bounds, costs, plans
 from hefu.bounds import Bounds, TooMuch
 from hefu.coercion import MOST_ERRORS, MaskedValuesRule
+from hefu.plans import Plan
 from services.errors import BadRequest
 
 RULES = (
@@ -83,6 +84,14 @@ class Document:
             name: costs.worst(schema, operation, self._fragments) > limits.cost
             for name, operation in self._operations.items()
         }
+        self._plans = {
+            name: plans.plan(schema, operation)
+            for name, operation in self._operations.items()
+        }
+
+    def plan(self, operation: OperationDefinitionNode) -> Plan | None:
+        """How to run it without graphql-core's executor, if it can be."""
+        return self._plans[operation.name.value if operation.name else None]
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         if name:

@@ -18,7 +18,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
-from hefu.errors import Answers, Entry
+from hefu.errors import Answers, Entry, refuses_credential
 from hefu.parameters import Parameters, Refused
 from services.errors import RequestRejected, Unavailable
 
@@ -112,6 +112,10 @@ class GraphQLEndpoint(Generic[C]):
         if isinstance(executor, list):
             return self._never_began(executor, media)
         document.hold_cost(operation, executor.variable_values.coerced)
+        plan = document.plan(operation)
+        data = await plan.run(executor) if plan else None
+        if data is not None:
+            return _encoded({"data": data}, 200, media)
         return await self._run(executor, request.state.request_id, media)
 
     def _build(
@@ -166,6 +170,8 @@ class GraphQLEndpoint(Generic[C]):
 
     def _reject(self, rejection: RequestRejected, media: str) -> Response:
         status = STATUSES.get(rejection.code, 400)
+        if status == HTTPStatus.UNAUTHORIZED and not refuses_credential(rejection):
+            status = 200  # An API key that has expired is no forgery.
         answer = {"errors": [self._answers.of_rejection(rejection)]}
         return _encoded(answer, status, media, _challenge(status))
 

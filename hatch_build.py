@@ -71,4 +71,4 @@ def _bundle(root: Path, static: Path) -> None:
 
 def _told(error: Exception) -> str:
     said = getattr(error, "stderr", None) or str(error)
-    return str(said).strip().splitlines()[-1]
+    return next(iter(str(said).strip().splitlines()), "no word of why")

@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from models import RefreshToken, Session, database, digests
+from models import RefreshToken, Session, User, database, digests
+from models.together import Write, insert
 from services.clock import Clock
 from services.keys import DerivingKey, Keys
 
@@ -30,7 +31,7 @@ _LENGTH = len(PREFIX) + 43
 
 _REPLACE = """
 UPDATE refresh_tokens SET replaced_at = $1, successor = $2
-WHERE digest = $3 AND replaced_at IS NULL RETURNING digest
+WHERE digest = $3 AND replaced_at IS NULL
 """
 
 # Behind a place, so that no batch looks at what the one before has left.
@@ -42,6 +43,14 @@ SELECT link.digest, link.replaced_at, NOT EXISTS (
 FROM refresh_tokens link
 WHERE link.replaced_at < $1 AND (link.replaced_at, link.digest) > ($2, $3)
 ORDER BY link.replaced_at, link.digest LIMIT $4
+"""
+
+
+_HELD = """
+SELECT {token}, {session}, {user} FROM refresh_tokens token
+JOIN sessions session ON session.id = token.session_id
+JOIN users account ON account.id = session.user_id
+WHERE token.digest = $1
 """
 
 
@@ -93,12 +102,6 @@ class RefreshTokens:
             return None
         return _derived(key, "first refresh token", str(session.id), repeatable)
 
-    async def find(self, text: str) -> RefreshToken | None:
-        """The stored half of a presented token."""
-        if len(text) != _LENGTH or not text.startswith(PREFIX):
-            return None
-        return await RefreshToken.get_or_none(digest=digests.of(text))
-
     async def standing(self, token: RefreshToken) -> Standing:
         """
         Whether a presented token is the chain's end, a lost answer, or stolen.
@@ -113,26 +116,15 @@ class RefreshTokens:
             return Standing.ANSWER_AGAIN
         return Standing.THEFT
 
-    async def successor(self, text: str, token: RefreshToken) -> str | None:
+    async def successor(self, text: str, token: RefreshToken) -> Issued | None:
         """What replaces `text`, or has replaced it; None where its key is gone."""
         key = await self._keys.deriving_by_id(token.key_id)
-        return _derived(key, "successor", text) if key else None
-
-    async def replace(self, text: str, token: RefreshToken) -> str | None:
-        """
-        Replace a current token, in the caller's transaction.
-
-        Of two at once one replaces it; both get the same successor.
-        """
-        successor = await self.successor(text, token)
-        if successor is None:
+        if key is None:
             return None
-        digest = digests.of(successor)
-        now = self._clock()
-        if await database.fetch(_REPLACE, now, digest, token.digest):
-            row = self._row(successor, token.session_id, await self._keys.deriving())
-            await row.save(force_create=True)
-        return successor
+        successor = _derived(key, "successor", text)
+        current = await self._keys.deriving()
+        row = self._row(successor, token.session_id, current)
+        return Issued(successor, current.id, row)
 
     def _row(self, text: str, session_id: uuid.UUID, key: DerivingKey) -> RefreshToken:
         return RefreshToken(
@@ -141,6 +133,35 @@ class RefreshTokens:
             key_id=key.id,
             created_at=self._clock(),
         )
+
+
+async def held(text: str) -> tuple[RefreshToken, Session, User] | None:
+    """The stored half of a presented token, and whose it is."""
+    if len(text) != _LENGTH or not text.startswith(PREFIX):
+        return None
+    sql = _HELD.format(
+        token=database.columns(RefreshToken, "token"),
+        session=database.columns(Session, "session"),
+        user=database.columns(User, "account"),
+    )
+    row = await database.fetch_one(sql, digests.of(text))
+    if row is None:
+        return None
+    token = database.read(RefreshToken, row, "token")
+    session = database.read(Session, row, "session")
+    user = database.read(User, row, "account")
+    return (token, session, user) if token and session and user else None
+
+
+def replacement(token: RefreshToken, successor: Issued) -> tuple[Write, Write]:
+    """
+    What replaces a current token; of two who try at once, one does.
+
+    Both hold the same successor, as it is derived from the token.
+    """
+    row = successor.row
+    values = row.created_at, row.digest, token.digest
+    return Write(_REPLACE, values, needed=True), insert(row)
 
 
 async def delete(session_ids: Sequence[uuid.UUID], *, limit: int) -> int:

@@ -21,15 +21,17 @@ from models import (
     User,
     database,
     ids,
+    together,
 )
-from services import entrances, problems, refusals, sessions
+from models.together import Untouched, Write
+from services import entrances, problems, refresh_tokens, refusals, sessions
 from services.audit import Audit, Trail
 from services.callers import Caller
 from services.clock import Clock
 from services.links import is_active
 from services.members import Members
 from services.rates import Rates
-from services.refresh_tokens import RefreshTokens, Standing
+from services.refresh_tokens import Issued, RefreshTokens, Standing
 from services.sessions import LoggedIn, Sessions
 
 # Where WeCom did not say, nobody asks about the member again sooner than this; nor
@@ -39,10 +41,6 @@ ASKED_AGAIN = timedelta(minutes=5)
 _CLAIM = """
 UPDATE identities SET checked_at = $1 WHERE id = $2 AND checked_at = $3 RETURNING id
 """
-
-
-class _Ended(Exception):
-    """The session was ended between our look and our write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,37 +87,29 @@ class Refreshing:
                 await self._end_stolen(caller, held)
                 raise refusals.RefreshTokenInvalid("refresh.reused")
             app = await self._look_again(caller, trail, held)
-            try:
-                successor = await self._replace(held, app)
-            except _Ended:
-                raise refusals.RefreshTokenInvalid("session.ended") from None
-            if successor is None:
-                raise refusals.RefreshTokenInvalid("refresh.key_gone")
+            successor = await self._replace(held, app)
             tokens = await self._sessions.tokens(held.session, app, successor)
         return LoggedIn(held.session, held.user, app, tokens)
 
     async def session_of(self, text: str) -> tuple[Session, User] | None:
         """The live session that a refresh token belongs to, whatever its standing."""
-        token = await self._refresh_tokens.find(text)
-        session = await Session.get_or_none(id=token.session_id) if token else None
-        if session is None or not sessions.is_live(session, now=self._clock()):
+        found = await refresh_tokens.held(text)
+        if found is None or not sessions.is_live(found[1], now=self._clock()):
             return None
-        user = await User.get_or_none(id=session.user_id)
-        return (session, user) if user else None
+        return found[1], found[2]
 
     async def _find(self, trail: Trail, text: str) -> _Held:
-        token = await self._refresh_tokens.find(text)
-        session = await Session.get_or_none(id=token.session_id) if token else None
-        if token is None or session is None:
+        found = await refresh_tokens.held(text)
+        if found is None:
             raise refusals.RefreshTokenInvalid("refresh.unknown")
+        token, session, user = found
         trail.folded = False
         trail.app_id = session.app_id
         trail.identity_source_id = session.identity_source_id
         trail.subject = ids.show(ids.SESSION, session.id)
         if not sessions.is_live(session, now=self._clock()):
             raise refusals.RefreshTokenInvalid("session.ended")
-        user = await User.get_or_none(id=session.user_id)
-        if user is None or not is_active(user):
+        if not is_active(user):
             raise refusals.RefreshTokenInvalid("account.disabled")
         return _Held(text, token, session, user)
 
@@ -207,21 +197,43 @@ class Refreshing:
                 by_system=True,
             )
 
-    async def _replace(self, held: _Held, app: App) -> str | None:
+    async def _replace(self, held: _Held, app: App) -> str:
         """
         The successor: the same one, however often it is asked for.
 
-        :raises _Ended: somebody ended the session meanwhile, or its app lets it live
-            no longer.
+        :raises RefreshTokenInvalid: somebody ended the session meanwhile, or its app
+            lets it live no longer.
         """
         session, now = held.session, self._clock()
         expires_at = _expiry(session, app, now)
         if expires_at <= now:
-            raise _Ended
-        async with database.transaction():
-            if not await sessions.extend(session, expires_at, now):
-                raise _Ended
-            return await self._refresh_tokens.replace(held.text, held.token)
+            raise refusals.RefreshTokenInvalid("session.ended")
+        successor = await self._refresh_tokens.successor(held.text, held.token)
+        if successor is None:
+            raise refusals.RefreshTokenInvalid("refresh.key_gone")
+        extension = sessions.extension(session, expires_at, now)
+        try:
+            await self._write(held.token, successor, extension)
+        except Untouched:
+            raise refusals.RefreshTokenInvalid("session.ended") from None
+        sessions.extended(session, expires_at, now)
+        return successor.text
+
+    async def _write(
+        self, token: RefreshToken, successor: Issued, extension: Write
+    ) -> None:
+        """
+        :raises Untouched: the session has ended.
+        """
+        if token.replaced_at is None:
+            replacement = refresh_tokens.replacement(token, successor)
+            try:
+                await together.write(extension, *replacement)
+            except (Untouched, database.Taken):
+                pass  # Ended, or replaced by somebody who asked at the same time.
+            else:
+                return
+        await together.write(extension)
 
 
 def _expiry(session: Session, app: App, now: datetime) -> datetime:

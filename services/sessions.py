@@ -39,7 +39,7 @@ WHERE id = $2 AND last_seen_at <= $3 RETURNING id
 _EXTEND = """
 UPDATE sessions SET expires_at = $1,
     last_seen_at = CASE WHEN last_seen_at <= $2 THEN $3 ELSE last_seen_at END
-WHERE id = $4 AND revoked_at IS NULL RETURNING id
+WHERE id = $4 AND revoked_at IS NULL
 """
 
 # Each half on an index of its own.
@@ -250,21 +250,17 @@ async def note_use(session: Session, now: datetime) -> None:
     session.last_seen_at = now
 
 
-async def extend(session: Session, expires_at: datetime, now: datetime) -> bool:
-    """
-    Let it live until `expires_at`, in the transaction of a refresh.
+def extension(session: Session, expires_at: datetime, now: datetime) -> Write:
+    """What lets it live until `expires_at`, if it still lives."""
+    values = expires_at, now - SEEN_EVERY, now, session.id
+    return Write(_EXTEND, values, needed=True)
 
-    :returns: whether it still lives.
-    """
-    row = await database.fetch_one(
-        _EXTEND, expires_at, now - SEEN_EVERY, now, session.id
-    )
-    if row is None:
-        return False
+
+def extended(session: Session, expires_at: datetime, now: datetime) -> None:
+    """Note in `session` what `extension` has written."""
+    session.expires_at = expires_at
     if now - session.last_seen_at >= SEEN_EVERY:
         session.last_seen_at = now
-    session.expires_at = expires_at
-    return True
 
 
 def is_live(session: Session, *, now: datetime) -> bool:

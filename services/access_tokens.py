@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,6 +35,9 @@ LEEWAY = timedelta(seconds=10)
 
 # Ours have about 600 characters.
 LONGEST = 2048
+
+# Of the tokens used last it is remembered that their signatures verify.
+REMEMBERED = 4096
 
 # The order of P-256 (FIPS 186-5; SEC 2, 2.4.2): where (r, s) verifies, so does
 # (r, order - s), which anybody can compute.
@@ -59,6 +64,7 @@ class AccessTokens:
         self._keys = keys
         self._clock = clock
         self._issuer = issuer
+        self._verified: OrderedDict[bytes, tuple[str, dict[str, Any]]] = OrderedDict()
 
     async def sign(self, session: Session, *, lifetime: timedelta) -> tuple[str, int]:
         """
@@ -90,6 +96,26 @@ class AccessTokens:
         """
         :raises Unauthenticated: INVALID, whatever is wrong with it but its age.
         """
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        kid, claims = self._verified.get(digest) or await self._open(token)
+        key = await self._keys.verifying(kid)
+        if key is None:
+            raise _invalid()
+        self._remember(digest, kid, claims)
+        found = self._judge(claims)
+        if not found.expired and not key.counts(self._clock()):
+            raise _invalid()
+        return found
+
+    def _remember(self, digest: bytes, kid: str, claims: dict[str, Any]) -> None:
+        # A signature never ceases to fit; whatever else may cease is checked each time.
+        self._verified[digest] = kid, claims
+        self._verified.move_to_end(digest)
+        if len(self._verified) > REMEMBERED:
+            self._verified.popitem(last=False)
+
+    async def _open(self, token: str) -> tuple[str, dict[str, Any]]:
+        """Of a token whose form and signature are right: its kid and its claims."""
         header, claims, signature = _parse(token)
         if header.keys() != _HEADER or header["typ"] != TYPE:
             raise _invalid()
@@ -104,10 +130,7 @@ class AccessTokens:
             jwt.decode(token, key.public, algorithms=[ALGORITHM])
         except (JoseError, ValueError):
             raise _invalid() from None
-        found = self._judge(claims)
-        if not found.expired and not key.counts(self._clock()):
-            raise _invalid()
-        return found
+        return header["kid"], claims
 
     def _judge(self, claims: dict[str, Any]) -> AccessToken:
         if not all(isinstance(claims.get(name), str) for name in _TEXTS):

@@ -7,6 +7,8 @@ once, whatever its expiry says; and a role is the account's role now.
 
 from __future__ import annotations
 
+import functools
+
 from models import App, Role, Session, User, UserStatus, database, ids
 from services import sessions
 from services.access_tokens import AccessTokens
@@ -82,12 +84,7 @@ class Authentication:
         id = ids.read(ids.SESSION, session_id)
         if id is None:
             return None
-        sql = _FIND.format(
-            session=database.columns(Session, "session"),
-            user=database.columns(User, "account"),
-            app=database.columns(App, "app"),
-        )
-        row = await database.fetch_one(sql, id)
+        row = await database.fetch_one(_find(), id)
         if row is None:
             return None
         session = database.read(Session, row, "session")
@@ -95,6 +92,15 @@ class Authentication:
         if session is None or user is None:
             return None
         return session, user, database.read(App, row, "app")
+
+
+@functools.cache
+def _find() -> str:
+    return _FIND.format(
+        session=database.columns(Session, "session"),
+        user=database.columns(User, "account"),
+        app=database.columns(App, "app"),
+    )
 
 
 def _bearer(authorization: str) -> str:

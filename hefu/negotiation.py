@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 GRAPHQL = "application/graphql-response+json"
@@ -38,6 +39,7 @@ def parse(text: str) -> MediaType:
     )
 
 
+@lru_cache(maxsize=64)
 def is_json(content_type: str) -> bool:
     """
     Whether a body is JSON, said exactly.
@@ -49,6 +51,7 @@ def is_json(content_type: str) -> bool:
     return media.name == JSON and media.is_utf8
 
 
+@lru_cache(maxsize=64)
 def answer_type(accept: str | None) -> str | None:
     """The media type to answer in; None if the client would read neither."""
     # GraphQL over HTTP: without Accept, or with */*, clients expect application/json.

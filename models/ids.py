@@ -6,7 +6,6 @@ https://github.com/jetify-com/typeid/tree/main/spec
 
 from __future__ import annotations
 
-from typing import Any, cast
 from uuid import UUID
 
 from typeid import TypeID
@@ -23,6 +22,11 @@ AUDIT_EVENT = "evt"
 
 PREFIXES = frozenset({SOURCE, APP, USER, IDENTITY, SESSION, API_KEY, AUDIT_EVENT})
 
+# A suffix is 26 digits of 5 bits; two at a time are 13 steps instead.
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+_SHIFTS = range(120, -1, -10)
+
 # "src_" and the 26 characters of a suffix: nothing longer is worth decoding.
 _LENGTH = 30
 
@@ -33,8 +37,9 @@ def new() -> UUID:
 
 
 def show(prefix: str, id: UUID) -> str:
-    """The TypeID of `id`."""
-    return str(TypeID.from_uuid(cast("Any", id), prefix))
+    """The TypeID of `id`; written here, as a page of a list shows hundreds."""
+    number = id.int
+    return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def read(prefix: str, text: str) -> UUID | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import strawberry
@@ -10,18 +11,22 @@ from services.assembly import Services
 from services.callers import Caller
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What a resolver may ask of the request that it is answering."""
 
     caller: Caller
     services: Services
-    loaders: Loaders
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """The request's own; most requests need none."""
+        return Loaders.open(self.services.batches)
 
     @classmethod
     def of(cls, caller: Caller, services: Services) -> Self:
-        """The context of one request, with loaders of its own."""
-        return cls(caller, services, Loaders.open(services.batches))
+        """The context of one request."""
+        return cls(caller, services)
 
 
 Info = strawberry.Info[Context, None]

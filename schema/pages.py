@@ -90,6 +90,10 @@ def edges(root: strawberry.Parent[Any]) -> list[Edge[T]]:
     ]
 
 
+def page_info(root: strawberry.Parent[Any]) -> PageInfo:
+    return PageInfo.of(root.page)
+
+
 async def total_count(root: strawberry.Parent[Connection[T]]) -> int:
     return await root.count()
 
@@ -104,13 +108,15 @@ class Uncounted(Generic[T]):
     nodes: list[T] = strawberry.field(
         description="The page's objects alone; `pageInfo` has the cursors to go on."
     )
-    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    page_info: PageInfo = strawberry.field(
+        resolver=page_info, description="Where the page lies."
+    )
     page: strawberry.Private[Page[Any]]
 
     @classmethod
     def of(cls, page: Page[M], show: Callable[[M], T]) -> Self:
         nodes = [show(row) for row in page.rows]
-        return cls(nodes=nodes, page_info=PageInfo.of(page), page=page)
+        return cls(nodes=nodes, page=page)
 
 
 @strawberry.type(description="One page of a list.")
@@ -121,7 +127,9 @@ class Connection(Generic[T]):
     nodes: list[T] = strawberry.field(
         description="The page's objects alone; `pageInfo` has the cursors to go on."
     )
-    page_info: PageInfo = strawberry.field(description="Where the page lies.")
+    page_info: PageInfo = strawberry.field(
+        resolver=page_info, description="Where the page lies."
+    )
     total_count: int = strawberry.field(
         resolver=total_count,
         description="How many objects the whole list has, with its filter. Counted only"
@@ -133,7 +141,7 @@ class Connection(Generic[T]):
     @classmethod
     def of(cls, page: Page[M], show: Callable[[M], T], *, count: Count) -> Self:
         nodes = [show(row) for row in page.rows]
-        return cls(nodes=nodes, page_info=PageInfo.of(page), page=page, count=count)
+        return cls(nodes=nodes, page=page, count=count)
 
 
 def asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Language(StrEnum):
@@ -23,6 +24,7 @@ class Text:
         return sentence.format(**values) if values else sentence
 
 
+@lru_cache(maxsize=64)
 def preferred(accept_language: str | None) -> Language:
     """
     The language that an `Accept-Language` asks for most (RFC 9110, 12.5.4).

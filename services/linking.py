@@ -361,6 +361,7 @@ class Linking:
             caller,
             action,
             subject=ids.show(ids.USER, identity.user_id),
+            changed=["identities"] if action.endswith("linked") else [],
             app_id=app_id,
             identity_source_id=source_id,
             wecom_error_code=wecom_error_code,

@@ -71,6 +71,7 @@ function replaced(variables, values) {
   } catch {
     return variables;
   }
+  if (!given) return variables;
   const inside = given.input ?? given;
   for (const [name, value] of Object.entries(values)) {
     if (name in inside && value !== undefined) inside[name] = value;

@@ -40,7 +40,7 @@ function operation(schema, path, document) {
   const variables = Object.fromEntries(
     (definition.variableDefinitions ?? [])
       .map((one) => [one.variable.name.value, typeFromAST(schema, one.type)])
-      .filter(([name, type]) => isNonNullType(type) || name in KNOWN)
+      .filter(([name, type]) => isNonNullType(type) || name === "input")
       .map(([name, type]) => [name, sample(name, type)]),
   );
   return {

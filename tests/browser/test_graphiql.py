@@ -17,6 +17,8 @@ async def run(page: Page) -> dict[str, Any]:
     response = await coming.value
     told: dict[str, Any] = await response.json()
     await page.wait_for_timeout(500)
+    shown = await page.locator(".graphiql-response .view-lines").inner_text()
+    assert shown.replace("\xa0", " ").startswith('{\n  "data"'), shown
     return told
 
 
@@ -101,6 +103,12 @@ async def test_an_account_is_bound_in_the_browser(
     bound = (await run(page))["data"]["bindExistingAccount"]
     assert bound["resolution"] == "BOUND"
     await page.screenshot(path=shots / "7-bound.png")
+
+    await page.get_by_role("button", name="SignOut", exact=True).first.click()
+    filled = (await variables(page))["input"]
+    assert filled == {"refreshToken": bound["tokens"]["refreshToken"]}
+    await run(page)
+    assert await page.locator("#token").input_value() == ""
 
 
 async def test_the_owner_administers_in_the_browser(

@@ -39,7 +39,7 @@ ME = "{ me { id username displayName email role status createdAt } }"
 TYPENAME = "{ __typename }"
 REFRESH = """
 mutation($input: RefreshSessionInput!) {
-  refreshSession(input: $input) { ... on RefreshSuccess { tokens { refreshToken } } }
+  refreshSession(input: $input) { ... on RefreshedSession { tokens { refreshToken } } }
 }
 """
 POSTGRAPHILE = """

@@ -31,7 +31,7 @@ import load
 from house import Measured, cpu, databases, serving, stand_in
 from load import Requests, Result
 from login import LOGIN
-from others import CACHE, Node, starlette_route
+from others import CACHE, Node, served
 
 MEMBERS = 200
 SOURCES = 1000
@@ -178,7 +178,7 @@ def logins(pace: Pace, node: Node, dialect: str) -> None:
         )
         ours = Contestant("Hefu", house, hefu_logins(house), good=b'"LoginSuccess"')
         theirs = Contestant(
-            "better-auth", peer, _codes(), good=b'"token"', path="/api/auth/wecom/login"
+            "better-auth", peer, codes(), good=b'"token"', path="/api/auth/wecom/login"
         )
         for each in (ours, theirs):
             asyncio.run(_first_logins(each))
@@ -206,7 +206,7 @@ def hefu_logins(house: Measured) -> Requests:
     return request
 
 
-def _codes() -> Requests:
+def codes() -> Requests:
     numbered = _numbered()
     return lambda _: json.dumps({"code": next(numbered)[1]}).encode()
 
@@ -326,7 +326,7 @@ def small_queries(pace: Pace) -> None:
         wecom = stack.enter_context(stand_in())
         urls = stack.enter_context(databases("postgres"))
         house = stack.enter_context(serving(urls["postgres"], wecom))
-        route = stack.enter_context(starlette_route())
+        route = stack.enter_context(served("bench.peers.starlette_route:create_app"))
         typename, me = load.encode(TYPENAME, {}), load.encode(ME, {})
         token = log_in(house, hefu_logins(house))["accessToken"]
         plain = Contestant("Starlette's JSON route", route, lambda _: typename)

@@ -117,16 +117,15 @@ class Node:
 
 
 @contextlib.contextmanager
-def starlette_route() -> Generator[Other]:
-    """The plain route, by the server that serves Hefu."""
+def served(factory: str, **environ: str) -> Generator[Other]:
+    """An application of `module:function`, by the server that serves Hefu."""
     port = free_port()
     program = (
         "from hefu import server\n"
-        f"server.serve('bench.peers.starlette_route:create_app',"
-        f" host='127.0.0.1', port={port}, log_level='warning')"
+        f"server.serve({factory!r}, host='127.0.0.1', port={port}, log_level='warning')"
     )
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen([sys.executable, "-c", program], env=environ)
+    given = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
+    process = subprocess.Popen([sys.executable, "-c", program], env=given)
     yield from _until_stopped(process, port, "/graphql")
 
 

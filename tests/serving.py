@@ -80,8 +80,12 @@ def environ(house: House, **more: str) -> dict[str, str]:
 async def serving(
     house: House, count: int = 2, **more: str
 ) -> AsyncGenerator[list[tuple[Server, House]]]:
-    """So many server processes on the house's database, and a client for each."""
-    servers = [Server(environ(house, **more), _free_port()) for _ in range(count)]
+    """
+    So many server processes on the house's database, and a client for each.
+
+    `{url}` in a setting is where the process itself is.
+    """
+    servers = [_server(house, **more) for _ in range(count)]
     clients = [httpx.AsyncClient(base_url=each.url, timeout=30) for each in servers]
     try:
         await asyncio.gather(*(each.start() for each in servers))
@@ -109,6 +113,13 @@ async def command(house: House, *arguments: str, **more: str) -> tuple[int, str]
     _, said = await process.communicate()
     assert process.returncode is not None
     return process.returncode, said.decode()
+
+
+def _server(house: House, **more: str) -> Server:
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    given = {name: value.replace("{url}", url) for name, value in more.items()}
+    return Server(environ(house, **given), port)
 
 
 def _free_port() -> int:

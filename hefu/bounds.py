@@ -25,6 +25,7 @@ from graphql import (
 )
 
 from services.errors import BadRequest
+from services.language import Text
 
 # Each checks a password, spends a code or spends a token: under thirty aliases one
 # request would be thirty guesses, counted by every proxy as one.
@@ -45,6 +46,15 @@ INTROSPECTION = frozenset({"__schema", "__type"})
 INTROSPECTION_DEPTH = 30
 # The usual answer is 180 KB, and under thirty aliases it would be five megabytes.
 INTROSPECTIONS = {"__schema": 1, "__type": 4}
+
+PAST = Text(
+    "The document is past a bound: at most {bound}.", "文档超出限制：最多 {bound}。"
+)
+NESTED = Text("The document's fragments are nested too deeply.", "文档的片段嵌套过深。")
+ONCE = Text(
+    "One login, bind, link, sign-in, password change or refresh per request.",
+    "每个请求只能包含一次登录、绑定、关联、密码登录、修改密码或刷新。",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +106,7 @@ def check(document: DocumentNode, bounds: Bounds) -> None:
                 survey.check(definition)
     except RecursionError:
         # `... { ... { ... } }` deepens no answer, but it does deepen this walk.
-        raise TooMuch("The document's fragments are nested too deeply") from None
+        raise TooMuch(NESTED) from None
 
 
 class _Survey:
@@ -131,9 +141,7 @@ class _Survey:
         if operation.operation is not OperationType.MUTATION:
             return
         if sum(names.get(name, 0) for name in ONCE_PER_REQUEST) > 1:
-            raise TooMuch(
-                "One login, bind, link, sign-in, password change or refresh per request"
-            )
+            raise TooMuch(ONCE)
 
     def _selections(
         self, selection_set: SelectionSetNode | None, level: int, *, exempt: bool
@@ -223,7 +231,7 @@ class _Survey:
 
     def _hold(self, what: str, asked: int, most: int) -> None:
         if asked > most:
-            raise TooMuch(f"The document is past a bound: at most {most} {what}")
+            raise TooMuch(PAST, bound=f"{most} {what}")
 
 
 def _add(names: dict[str, int], more: Iterable[tuple[str, int]]) -> None:

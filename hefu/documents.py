@@ -34,6 +34,7 @@ from hefu.bounds import Bounds, TooMuch
 from hefu.coercion import MOST_ERRORS, MaskedValuesRule
 from hefu.plans import Plan
 from services.errors import BadRequest
+from services.language import Text
 
 RULES = (
     *(
@@ -47,6 +48,21 @@ RULES = (
 TREE_BYTES = 200
 # "Expected Name, found String 'hunter2'": the kind of what was found is enough.
 _TOKEN = re.compile(r"\b(String|BlockString|Name|Int|Float) ['\"].*['\"]", re.DOTALL)
+
+NO_SUCH_OPERATION = Text(
+    "The document has no operation of that name.", "文档中没有此名称的操作。"
+)
+WHICH_OPERATION = Text(
+    "Several operations: operationName must name one.",
+    "文档含有多个操作：operationName 必须指明其一。",
+)
+COST = Text(
+    "The query could load {cost} objects, past the bound of {most}: ask for smaller"
+    " pages or fewer nested lists.",
+    "该查询可能加载 {cost} 个对象，超出上限 {most}：请减小页大小或减少嵌套列表。",
+)
+# graphql-core's own sentence names the bound.
+PARSING_STOPPED = Text("{told}", "文档超出限制：{told}")
 
 
 class Invalid(Exception):
@@ -97,10 +113,10 @@ class Document:
         if name:
             found = self._operations.get(name)
             if found is None:
-                raise UnknownOperation("The document has no operation of that name")
+                raise UnknownOperation(NO_SUCH_OPERATION)
             return found
         if len(self._operations) != 1:
-            raise UnknownOperation("Several operations: operationName must name one")
+            raise UnknownOperation(WHICH_OPERATION)
         return next(iter(self._operations.values()))
 
     def is_query(self, operation: OperationDefinitionNode) -> bool:
@@ -115,10 +131,7 @@ class Document:
             return
         cost = costs.of(self._schema, operation, self._fragments, variables)
         if cost > self._limits.cost:
-            raise TooMuch(
-                f"The query could load {cost} objects, past the bound of"
-                f" {self._limits.cost}: ask for smaller pages or fewer nested lists"
-            )
+            raise TooMuch(COST, cost=cost, most=self._limits.cost)
 
 
 class Documents:
@@ -175,9 +188,7 @@ class Documents:
     def _parse(self, query: str) -> DocumentNode:
         most = self._limits
         if len(query.encode(errors="surrogatepass")) > most.source_bytes:
-            raise TooMuch(
-                f"The document is past a bound: at most {most.source_bytes} bytes"
-            )
+            raise TooMuch(bounds.PAST, bound=f"{most.source_bytes} bytes")
         try:
             return parse(
                 query,
@@ -187,7 +198,7 @@ class Documents:
         except GraphQLSyntaxError as error:
             message = error.message.removeprefix("Syntax Error: ")
             if message.endswith("Parsing aborted."):
-                raise TooMuch(message) from None
+                raise TooMuch(PARSING_STOPPED, told=message) from None
             raise Invalid([_without_token(error)]) from None
 
     def _remember(self, key: tuple[str, bool], document: Document) -> None:

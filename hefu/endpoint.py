@@ -20,7 +20,9 @@ from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
 from hefu.errors import Answers, Entry, refuses_credential
 from hefu.parameters import Parameters, Refused
+from services import language
 from services.errors import RequestRejected, Unavailable
+from services.language import Language
 
 METHODS = "GET, POST"
 STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "UNAVAILABLE": 503}
@@ -93,9 +95,9 @@ class GraphQLEndpoint(Generic[C]):
         except Refused as refused:
             return self._refuse(refused, media)
         except RequestRejected as rejection:
-            return self._reject(rejection, media)
+            return self._reject(rejection, request, media)
         except self._outages:
-            return self._reject(Unavailable(), media)
+            return self._reject(Unavailable(), request, media)
 
     async def _answer(self, request: Request, media: str) -> Response:
         asked = await parameters.read(request)
@@ -116,7 +118,7 @@ class GraphQLEndpoint(Generic[C]):
         data = await plan.run(executor) if plan else None
         if data is not None:
             return _encoded({"data": data}, 200, media)
-        return await self._run(executor, request.state.request_id, media)
+        return await self._run(executor, request, media)
 
     def _build(
         self,
@@ -147,7 +149,7 @@ class GraphQLEndpoint(Generic[C]):
         return self._answers.of_request(refusals)
 
     async def _run(
-        self, executor: Executor[Any], request_id: str, media: str
+        self, executor: Executor[Any], request: Request, media: str
     ) -> Response:
         running = executor.execute_operation()
         # No @defer and no @stream: the schema has neither directive.
@@ -156,10 +158,10 @@ class GraphQLEndpoint(Generic[C]):
         )
         if not result.errors:
             return _encoded({"data": result.data}, 200, media)
-        answer = {
-            "data": result.data,
-            "errors": self._answers.of_execution(result.errors, request_id),
-        }
+        errors = self._answers.of_execution(
+            result.errors, request.state.request_id, _language(request)
+        )
+        answer = {"data": result.data, "errors": errors}
         status = self._answers.status(result.errors)
         return _encoded(answer, status, media, _challenge(status))
 
@@ -168,16 +170,23 @@ class GraphQLEndpoint(Generic[C]):
         status = 400 if media == negotiation.GRAPHQL else 200
         return _encoded({"errors": list(errors)}, status, media)
 
-    def _reject(self, rejection: RequestRejected, media: str) -> Response:
+    def _reject(
+        self, rejection: RequestRejected, request: Request, media: str
+    ) -> Response:
         status = STATUSES.get(rejection.code, 400)
         if status == HTTPStatus.UNAUTHORIZED and not refuses_credential(rejection):
             status = 200  # An API key that has expired is no forgery.
-        answer = {"errors": [self._answers.of_rejection(rejection)]}
+        entry = self._answers.of_rejection(rejection, _language(request))
+        answer = {"errors": [entry]}
         return _encoded(answer, status, media, _challenge(status))
 
     def _refuse(self, refused: Refused, media: str = negotiation.JSON) -> Response:
         entry = {"message": str(refused), "extensions": {"code": "BAD_REQUEST"}}
         return _encoded({"errors": [entry]}, refused.status, media, refused.headers)
+
+
+def _language(request: Request) -> Language:
+    return language.preferred(request.headers.get("accept-language"))
 
 
 def _challenge(status: int) -> dict[str, str]:

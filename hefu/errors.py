@@ -17,10 +17,13 @@ from hefu import logs
 from hefu.coercion import MOST_ERRORS
 from services.errors import BadRequest, RequestRejected, Unauthenticated, Unavailable
 from services.errors import UnauthenticatedReason as Reason
+from services.language import Language, Text
 
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
+
+INTERNAL = Text("Internal error", "内部错误")
 
 # These say that the credential itself is no good; the others that none was needed yet.
 REFUSES_THE_CREDENTIAL = frozenset({Reason.INVALID, Reason.REVOKED})
@@ -39,12 +42,15 @@ class Answers:
         ]
 
     def of_execution(
-        self, errors: Iterable[GraphQLError], request_id: str
+        self, errors: Iterable[GraphQLError], request_id: str, language: Language
     ) -> list[Entry]:
-        return [self._executed(error, request_id) for error in _first_ten(errors)]
+        return [
+            self._executed(error, request_id, language) for error in _first_ten(errors)
+        ]
 
-    def of_rejection(self, rejection: RequestRejected) -> Entry:
-        return {"message": str(rejection), "extensions": extensions(rejection)}
+    def of_rejection(self, rejection: RequestRejected, language: Language) -> Entry:
+        message = rejection.message(language)
+        return {"message": message, "extensions": extensions(rejection)}
 
     def status(self, errors: Iterable[GraphQLError]) -> int:
         """The HTTP status of an operation that ran, with these errors."""
@@ -55,16 +61,18 @@ class Answers:
             return 401
         return 200
 
-    def _executed(self, error: GraphQLError, request_id: str) -> Entry:
+    def _executed(
+        self, error: GraphQLError, request_id: str, language: Language
+    ) -> Entry:
         cause = self._cause(error)
         if isinstance(cause, RequestRejected):
-            return _entry(error, extensions(cause), str(cause))
+            return _entry(error, extensions(cause), cause.message(language))
         if _is_about_an_argument(error):
             # "Argument 'x' has invalid value: …" goes on with the value.
             message = error.message.partition(":")[0]
             return _entry(error, {"code": BadRequest.code}, message)
         log_bug(error.original_error or error, request_id, path=error.path)
-        return _entry(error, internal(request_id), "Internal error")
+        return _entry(error, internal(request_id), INTERNAL(language))
 
     def _cause(self, error: GraphQLError) -> BaseException | None:
         cause = error.original_error

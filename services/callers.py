@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from models import ApiKey, App, AuditActorType, Role, Session, User, ids
 from services.errors import Forbidden, Unauthenticated, UnauthenticatedReason
-from services.language import Language
+from services.language import Language, Text
+
+FOR_PEOPLE = Text(
+    "This is for people: an API key has no session.",
+    "此操作仅限用户本人：API 密钥没有会话。",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Caller:
         if self.role is None:
             raise Unauthenticated(self.reason)
         if self.user is None or self.session is None:
-            raise Forbidden("This is for people: an API key has no session.")
+            raise Forbidden(FOR_PEOPLE)
         return self.user, self.session
 
     @property

@@ -50,6 +50,8 @@ JOIN identity_sources t ON t.id = a.identity_source_id AND t.enabled
 WHERE a.app_id = $1 ORDER BY t.id
 """
 
+EXACTLY_ONE = Text("Give exactly one of {names}.", "请在 {names} 中恰好给出一个。")
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -199,7 +201,7 @@ async def _holder(column: str, verified: str, address: str | None) -> User | Non
 def _one(given: Mapping[str, str | None]) -> tuple[str, str]:
     told = [(name, value) for name, value in given.items() if value is not None]
     if len(told) != 1:
-        raise BadRequest(f"Give exactly one of {', '.join(given)}.")
+        raise BadRequest(EXACTLY_ONE, names=", ".join(given))
     return told[0]
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
-from services.language import Text
+from services.language import Language, Text
 
 
 class Rejection(Exception):
@@ -71,12 +71,21 @@ def rejected(
 
 
 class RequestRejected(Rejection):
-    """A request that its caller may not make, or not like this."""
+    """
+    A request that its caller may not make, or not like this.
+
+    Told in the caller's language where it is shown; `str()` is for logs, in English.
+    """
 
     code: ClassVar[str]
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, text: Text, **values: object) -> None:
+        super().__init__(text(Language.EN, **values))
+        self._text = text
+        self._values = values
+
+    def message(self, language: Language) -> str:
+        return self._text(language, **self._values)
 
 
 class UnauthenticatedReason(StrEnum):
@@ -93,11 +102,22 @@ class Unauthenticated(RequestRejected):
     code = "UNAUTHENTICATED"
 
     SENTENCES: ClassVar = {
-        UnauthenticatedReason.EXPIRED: "The access token or API key has expired.",
-        UnauthenticatedReason.REVOKED: "The session or API key was revoked.",
-        UnauthenticatedReason.INVALID: "The credential is not valid.",
-        UnauthenticatedReason.MISSING: "This needs an access token or an API key.",
-        UnauthenticatedReason.REAUTHENTICATE: "This needs a login of the last minutes.",
+        UnauthenticatedReason.EXPIRED: Text(
+            "The access token or API key has expired.", "访问令牌或 API 密钥已过期。"
+        ),
+        UnauthenticatedReason.REVOKED: Text(
+            "The session or API key was revoked.", "会话或 API 密钥已被撤销。"
+        ),
+        UnauthenticatedReason.INVALID: Text(
+            "The credential is not valid.", "凭据无效。"
+        ),
+        UnauthenticatedReason.MISSING: Text(
+            "This needs an access token or an API key.",
+            "此操作需要访问令牌或 API 密钥。",
+        ),
+        UnauthenticatedReason.REAUTHENTICATE: Text(
+            "This needs a login of the last minutes.", "此操作需要最近几分钟内的登录。"
+        ),
     }
 
     def __init__(self, reason: UnauthenticatedReason) -> None:
@@ -105,13 +125,19 @@ class Unauthenticated(RequestRejected):
         self.reason = reason
 
 
+NOT_ALLOWED = Text(
+    "The caller's role does not allow this.", "调用者的角色无权执行此操作。"
+)
+NOT_AVAILABLE = Text("The service is not available at the moment.", "服务暂时不可用。")
+
+
 class Forbidden(RequestRejected):
     """The caller is known, and may not."""
 
     code = "FORBIDDEN"
 
-    def __init__(self, message: str = "The caller's role does not allow this.") -> None:
-        super().__init__(message)
+    def __init__(self, text: Text = NOT_ALLOWED) -> None:
+        super().__init__(text)
 
 
 class BadRequest(RequestRejected):
@@ -126,4 +152,4 @@ class Unavailable(RequestRejected):
     code = "UNAVAILABLE"
 
     def __init__(self) -> None:
-        super().__init__("The service is not available at the moment.")
+        super().__init__(NOT_AVAILABLE)

@@ -24,10 +24,22 @@ from tortoise.models import Model
 from models import database
 from models.database import Row
 from services.errors import BadRequest
+from services.language import Text
 
 M = TypeVar("M", bound=Model)
 
 LARGEST = 100
+
+NO_CURSOR = Text(
+    "The cursor is not one of this list and order.", "游标不属于此列表或此排序。"
+)
+BOTH_ENDS = Text(
+    "Give `first` or `last`, not both.", "`first` 与 `last` 只能给出其一。"
+)
+PAGE_SIZE = Text(
+    "`first` and `last` go from 1 to {largest}.",
+    "`first` 与 `last` 的取值范围为 1 到 {largest}。",
+)
 USUAL = 20
 
 # Changed whenever what stands in a cursor changes.
@@ -102,7 +114,7 @@ class Order:
                 for key, value in zip(self.keys, values, strict=True)
             )
         except (ValueError, TypeError, RecursionError):
-            raise BadRequest("The cursor is not one of this list and order.") from None
+            raise BadRequest(NO_CURSOR) from None
 
     @property
     def _bond(self) -> str:
@@ -125,10 +137,10 @@ class Asked:
         :raises BadRequest: it contradicts itself, or goes past a bound.
         """
         if self.first is not None and self.last is not None:
-            raise BadRequest("Give `first` or `last`, not both.")
+            raise BadRequest(BOTH_ENDS)
         size = self.last if self.first is None else self.first
         if size is not None and not 1 <= size <= LARGEST:
-            raise BadRequest(f"`first` and `last` go from 1 to {LARGEST}.")
+            raise BadRequest(PAGE_SIZE, largest=LARGEST)
         return Part(
             size=size or USUAL,
             backwards=self.last is not None,

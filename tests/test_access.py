@@ -328,3 +328,32 @@ async def test_names_are_suggested_to_those_with_a_role(
     answers.append((await house.post(query, variables, token=token)).text)
     suggested = [text for text in answers if "Did you mean" in text]
     assert bool(suggested) == name.endswith("key"), suggested
+
+
+@pytest.mark.parametrize(
+    ("query", "token", "message"),
+    [
+        ("{ apiKeys { id } }", None, "此操作需要访问令牌或 API 密钥。"),
+        ("{ apiKeys { id } }", "viewer", "调用者的角色无权执行此操作。"),
+        ("{ apiKeys { id } }", "nonsense", "凭据无效。"),
+        ("{ app(id: 1) { id } user { id } }", "viewer", "请在 "),
+        (
+            "{ users(first: 101) { nodes { id } } }",
+            "viewer",
+            "`first` 与 `last` 的取值",
+        ),
+        ("{ " + "a: me { id } " * 21 + " }", None, "文档超出限制："),
+    ],
+)
+async def test_errors_are_told_in_the_callers_language(
+    house: House, query: str, token: str | None, message: str
+) -> None:
+    credential = await house.key(Role.VIEWER) if token == "viewer" else token
+    chinese, english = [
+        (await house.answer(query, token=credential, Accept_Language=language))[
+            "errors"
+        ][0]["message"]
+        for language in ("zh-CN,zh;q=0.9,en;q=0.8", "fr, en;q=0.5")
+    ]
+    assert chinese.startswith(message)
+    assert english.isascii()

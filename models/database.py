@@ -150,7 +150,7 @@ def read(model: type[M], row: Row, alias: str) -> M | None:
     # As `Model._init_from_db` does it, which is given a dict of keywords and sets
     # attributes one by one: four times the time, and a list has hundreds of rows.
     read = model.__new__(model)
-    attributes = read.__dict__
+    attributes = vars(read)
     attributes["_partial"] = False
     attributes["_saved_in_db"] = True
     attributes["_custom_generated_pk"] = not generated

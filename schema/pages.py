@@ -81,7 +81,7 @@ class Edge(Generic[T]):
 Count = Callable[[], Awaitable[int]]
 
 
-def edges(root: strawberry.Parent[Any]) -> list[Edge[T]]:
+def edges(root: strawberry.Parent[Any]) -> list[Any]:
     page: Page[Any] = root.page
     cursors = map(page.order.cursor, page.rows)
     return [

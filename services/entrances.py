@@ -74,8 +74,8 @@ async def _find(key: str, app_id: str, source_key: str | uuid.UUID) -> Entrance:
         association=database.columns(Association, "association"),
     )
     row = await database.fetch_one(sql, id, source_key)
-    app = row and database.read(App, row, "app")
-    if not row or not app:
+    app = database.read(App, row, "app") if row else None
+    if row is None or app is None:
         raise AppUnavailable("app.unknown")
     if not app.enabled:
         raise AppUnavailable("app.disabled")

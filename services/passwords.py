@@ -12,6 +12,7 @@ import asyncio
 import base64
 import os
 import secrets
+import sys
 import unicodedata
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,6 +45,9 @@ LONGEST_ESTIMATED = 32
 
 # For each core, so that the last in the queue waits for three seconds or so.
 QUEUE_PER_CORE = 32
+
+# More than the event loop's. See docs/performance.md.
+NICENESS = 10
 
 # Seconds.
 BUSY = 3
@@ -84,7 +88,9 @@ class Passwords:
         self._most = self._workers * (1 + QUEUE_PER_CORE)
         if waiting is not None:
             self._most = self._workers + waiting
-        self._threads = ThreadPoolExecutor(self._workers, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(
+            self._workers, thread_name_prefix="argon2", initializer=_come_second
+        )
         self._pending: set[Future[Any]] = set()
         self._decoy = _decoy(self._hasher)
 
@@ -209,6 +215,18 @@ def busy_at(path: str) -> Generator[None]:
         raise rejected(
             path, InputErrorCode.RATE_LIMITED, TOO_MANY, seconds=refusal.retry_after
         ) from None
+
+
+def _come_second() -> None:
+    """
+    Let the event loop have the cores first: a login waits for a turn of milliseconds,
+    a password takes a tenth of a second anyhow.
+
+    Linux keeps a niceness for each thread, and Argon2's lanes inherit this one's. On
+    other systems the threads stand in line with everybody.
+    """
+    if sys.platform == "linux":
+        os.nice(NICENESS)
 
 
 def _cores() -> int:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 
 import pytest
 from argon2 import PasswordHasher
 
-from services.passwords import Passwords
+from services.passwords import NICENESS, Passwords
 from services.refusals import RateLimited
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -191,3 +192,11 @@ async def _seconds(passwords: Passwords, stored: str | None, typed: str) -> floa
     started = time.process_time()
     assert not await passwords.verify(stored, typed)
     return time.process_time() - started
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a niceness is a process's there")
+async def test_logins_have_the_cores_first(passwords: Passwords) -> None:
+    """Argon2's lanes inherit the niceness of the thread that starts them."""
+    beside = await passwords._in_turn(lambda: os.nice(0))
+
+    assert beside == os.nice(0) + NICENESS

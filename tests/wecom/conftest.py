@@ -132,7 +132,7 @@ async def client(
 
     client = Client(
         base_url=play.url,
-        timeout=0.5,
+        timeout=1.5,
         clock=wecom_clock,
         sleep=sleep,
         observe=lambda call, outcome, seconds: observed.append((call, outcome)),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import Any
 
 import pytest
 
-from models import Identity, User
+from models import Identity, Role, User, database
 from tests.house import House, Json
 from tests.operations import (
     account,
@@ -263,6 +264,27 @@ async def test_simultaneous_first_logins_match_one_account(house: House) -> None
     assert {result["user"]["id"] for result in results} == {user_id}
     assert [result["resolution"] for result in results].count("MATCHED") == 1
     assert await User.all().count() == await Identity.all().count() == 1
+
+
+async def test_an_account_that_becomes_privileged_meanwhile_is_not_matched(
+    house: House,
+) -> None:
+    """Between the look at it and the link an owner makes somebody an administrator."""
+    user_id = await account(house, **MAIL)
+    entrance = await matching(house, "EMAIL")
+    prepared = await entrance.prepared(agent=examples.OLD_AGENT)
+    outside = contextvars.copy_context()
+
+    async with database.transaction():
+        await User.all().update(role=Role.ADMIN)
+        login = asyncio.create_task(entrance.present(**prepared), context=outside)
+        # Until it has looked, and waits for the account.
+        await asyncio.sleep(0.5)
+
+    assert refused(await login) == ("ACCOUNT_CONFLICT", "NEVER")
+    event = await last_event(action="login.failed")
+    assert (event.rule, event.subject_id) == ("field_matching.privileged", user_id)
+    assert await Identity.all().count() == 0
 
 
 async def test_two_members_who_match_one_account_end_in_one_link(house: House) -> None:

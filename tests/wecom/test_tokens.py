@@ -239,7 +239,7 @@ async def test_one_who_gives_up_waiting_takes_nobody_along(
 
 
 async def test_nobody_left_waiting_for_a_failing_fetch_is_no_accident(
-    client: Client, play: Play
+    client: Client, play: Play, observed: list[tuple[str, str]]
 ) -> None:
     """Asyncio complains of exceptions that nobody retrieved."""
     complaints: list[object] = []
@@ -250,7 +250,10 @@ async def test_nobody_left_waiting_for_a_failing_fetch_is_no_accident(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await client.member_for_code(AGENT, play.approve())
-        await asyncio.sleep(0.6)
+        async with asyncio.timeout(10):
+            while not observed:
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
         gc.collect()
     finally:
         loop.set_exception_handler(None)

@@ -251,7 +251,7 @@ async def test_nobody_left_waiting_for_a_failing_fetch_is_no_accident(
             async with asyncio.timeout(0.05):
                 await client.member_for_code(AGENT, play.approve())
         async with asyncio.timeout(10):
-            while not observed:
+            while not observed:  # noqa: ASYNC110  No event tells of it.
                 await asyncio.sleep(0.05)
         await asyncio.sleep(0.1)
         gc.collect()

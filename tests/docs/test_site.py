@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.demo import ROOT
-from tests.docs.test_blocks import BLOCKS
+from tests.docs.test_blocks import BLOCKS, FENCE
 
 LOADS = re.compile(
     r"<(?:script|img|iframe|source)[^>]*\ssrc=[\"']?(?:https?:)?//"
@@ -38,6 +38,15 @@ def test_both_languages_show_the_same_code() -> None:
         chinese = str(page.relative_to(ROOT / "docs"))
         english = chinese.replace(".zh.md", ".md")
         assert code(chinese) == code(english), chinese
+
+
+def test_both_readmes_show_the_same_code() -> None:
+    english, chinese = (
+        [block["text"] for block in FENCE.finditer((ROOT / name).read_text("utf-8"))]
+        for name in ("README.md", "README.zh.md")
+    )
+    assert len(english) > 4
+    assert chinese == english
 
 
 def code(page: str) -> list[str]:

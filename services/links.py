@@ -41,7 +41,7 @@ from services.profiles import Profile
 ATTEMPTS = 5
 
 _HOLDER = """
-SELECT {identity}, {user} FROM identities identity
+SELECT {identity}, {user}, {version} AS version FROM identities identity
 JOIN users account ON account.id = identity.user_id
 WHERE identity.provider = $1 AND identity.issuer = $2 AND identity.subject = $3
 """
@@ -52,6 +52,11 @@ WHERE id = $3 AND status = 'ACTIVE'
 """
 
 _LOGGED_IN = f"{_RETURNED} RETURNING id"
+
+# PostgreSQL's own mark of who wrote a row last; it changes with every write.
+_VERSION = {"postgres": "account.xmin", "sqlite": "NULL"}
+
+_RETURNED_ALONE = f"{_RETURNED} AND xmin = $4"
 
 # Whoever holds it now must still be the one that was decided on.
 _SEEN = """
@@ -76,10 +81,15 @@ class Changed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """An identity and the account that holds it."""
+    """
+    An identity and the account that holds it.
+
+    `version` is the account's as it was read; None in SQLite, which needs none.
+    """
 
     identity: Identity
     user: User
+    version: int | None = None
 
 
 class Links:
@@ -95,13 +105,14 @@ class Links:
         sql = _HOLDER.format(
             identity=database.columns(Identity, "identity"),
             user=database.columns(User, "account"),
+            version=_VERSION[database.dialect()],
         )
         row = await database.fetch_one(sql, IdentityProvider.WECOM, corp_id, subject)
         if row is None:
             return None
         identity = database.read(Identity, row, "identity")
         user = database.read(User, row, "account")
-        return Holder(identity, user) if identity and user else None
+        return Holder(identity, user, row["version"]) if identity and user else None
 
     async def linked(self, corp_id: str, subject: str) -> Account | None:
         """What decides about the account that holds a member's identity."""
@@ -332,10 +343,17 @@ class Links:
             raise Changed
         identity.last_login_at = identity.checked_at = now
 
-    def returned(self, holder: Holder, source: IdentitySource) -> tuple[Write, Write]:
+    def returned(
+        self, holder: Holder, source: IdentitySource, *, alone: bool = False
+    ) -> tuple[Write, Write]:
         """
         Note the login of somebody who is known; untouched where the account was
         disabled or deleted, or the identity unlinked, since it was looked up.
+
+        :param alone: untouched also where anybody wrote to the account since. Logins
+            of one account wait here for one another, but in PostgreSQL the writes
+            beside this one would not see what they waited for: the session that the
+            other login opened for the same installation, and which this one replaces.
         """
         user, identity = holder.user, holder.identity
         now = self._clock()
@@ -344,10 +362,11 @@ class Links:
         identity.identity_source_id = source.id
         profile = _PROFILE.to_db_value(identity.profile, identity)
         seen = now, source.id, profile, identity.id, user.id
-        return (
-            Write(_RETURNED, (now, hour, user.id), needed=True),
-            Write(_SEEN, seen, needed=True),
-        )
+        noted = Write(_RETURNED, (now, hour, user.id), needed=True)
+        if alone and holder.version is not None:
+            values = *noted.values, holder.version
+            noted = Write(_RETURNED_ALONE, values, needed=True)
+        return noted, Write(_SEEN, seen, needed=True)
 
 
 def account_of(holder: Holder) -> Account:

@@ -214,6 +214,7 @@ class Login:
         """Decide, and do it; anew where somebody else was faster."""
         source, app = course.entrance.source, course.entrance.app
         rules = rules_of(source)
+        one_step = ONE_STEP
         for _ in range(ATTEMPTS):
             profile = learned.profile
             holder = await self._links.holder(source.corp_id, profile.subject)
@@ -229,10 +230,14 @@ class Login:
             if decision.outcome is Outcome.ASK_TO_BIND:
                 return await self._ask(course, learned, decision)
             try:
-                if holder and decision.outcome is Outcome.LOG_IN and ONE_STEP:
+                if holder and decision.outcome is Outcome.LOG_IN and one_step:
                     return await self._return(course, learned, holder, decision)
                 return await self._open(course, learned, decision)
-            except (database.Taken, Changed, Untouched):
+            except Untouched:
+                # A crowd of one account's logins would fail one another again and
+                # again; transactions wait for one another, and see what was done.
+                one_step = False
+            except (database.Taken, Changed):
                 continue
         raise database.DatabaseUnavailable
 
@@ -259,9 +264,10 @@ class Login:
             identity_source_id=source.id,
             repeatable=_repeatable(course.attempt),
         )
+        replaced = sessions.replaced(session)
         await together.write(
-            *self._links.returned(holder, source),
-            *sessions.replaced(session),
+            *self._links.returned(holder, source, alone=bool(replaced)),
+            *replaced,
             insert(session),
             insert(issued.row),
             self._reservations.success(course.presented, session.id, issued.key_id),

@@ -151,6 +151,33 @@ async def test_the_same_login_sent_to_both_is_answered_alike(house: House) -> No
     assert await Session.all().count() == 1
 
 
+async def test_logins_of_one_installation_at_once_leave_one_session(
+    house: House,
+) -> None:
+    """
+    Each replaces the session of the one before, though in PostgreSQL a statement that
+    waits for another does not see what that one inserts.
+    """
+    entrance = await house.entrance()
+    async with serving(house) as [(_, one), (_, other)]:
+        doors = [through(one, entrance), through(other, entrance)] * 4
+        await entrance.log_in()
+        for number in range(8):
+            phone: Json = {"device": {"installationId": f"phone {number}"}}
+            prepared = [await door.prepared() for door in doors]
+
+            results = await asyncio.gather(
+                *(
+                    door.present(**each, **phone)
+                    for door, each in zip(doors, prepared, strict=True)
+                )
+            )
+
+            assert {each["resolution"] for each in results} == {"LINKED"}
+            alive = [await me(other, each) for each in results].count(200)
+            assert alive == 1
+
+
 async def test_keys_change_under_both(house: House) -> None:
     """`hefu rotate-keys`, while two servers with cached keys log people in."""
     entrance = await house.entrance()

@@ -112,8 +112,13 @@ def grant(answer: Fields) -> Grant:
 
 
 def member(answer: Fields) -> Member | Outsider:
-    """Reads both spellings: `userid` against `UserId` broke two other clients."""
-    told = [answer[name] for name in ("UserId", "userid") if name in answer]
+    """
+    Reads both spellings: `userid` against `UserId` broke two other clients.
+
+    An empty one is none: what stands beside an outsider's openid is no member's.
+    """
+    spellings = answer.get("UserId"), answer.get("userid")
+    told = [each for each in spellings if each not in (None, "")]
     if not told:
         return _outsider(answer)
     userid = told[0]

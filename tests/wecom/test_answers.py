@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wecom import Member, answers
-from wecom.answers import Malformed
+from wecom.answers import Malformed, Outsider
 from wecom.errors import refusal
 
 READERS: list[Callable[[answers.Fields], object]] = [
@@ -74,6 +74,15 @@ def test_a_member_is_only_who_matches(userid: str) -> None:
     except Malformed:
         named = None
     assert isinstance(named, Member) == good
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_an_empty_userid_beside_an_openid_is_an_outsiders(empty: str | None) -> None:
+    """Some servers write out what they have nothing for."""
+    assert answers.member({"UserId": empty, "OpenId": "oAAAA"}) == Outsider()
+    assert answers.member({"UserId": "amy", "OpenId": empty}) == Member("amy")
+    with pytest.raises(Malformed):
+        answers.member({"UserId": empty, "OpenId": empty})
 
 
 @given(st.text(), st.text(min_size=1))

@@ -23,6 +23,7 @@ from hefu.middleware import Envelope, draining
 from hefu.page import Page
 from hefu.settings import Settings
 from models import database, migrating
+from models.replica import Replica
 from schema.context import Context
 from services import language
 from services.assembly import Services, assemble
@@ -40,6 +41,21 @@ PRUNED_EVERY = 3600
 
 # Seconds in which a probe of readiness learns that the database does not answer.
 PROBE_PATIENCE = 1.5
+
+# What a replica may answer, where there is one. Nothing of a login's, and not `me`.
+REPLICATED = {
+    "apiKeys",
+    "app",
+    "apps",
+    "auditEvents",
+    "identity",
+    "identitySource",
+    "identitySources",
+    "node",
+    "nodes",
+    "user",
+    "users",
+}
 
 OUTAGES = (database.DatabaseUnavailable,)
 
@@ -152,12 +168,15 @@ def create_app(
     )
     doors = Doors(settings, services)
     page = page or Page()
+    replica = Replica(settings.replica_url) if settings.replica_url else None
     endpoint = GraphQLEndpoint(
         schema,
         open_context=_context_opener(settings, services),
         graphiql=settings.graphiql,
         page=page,
         outages=OUTAGES,
+        replica=replica,
+        replicated=REPLICATED,
     )
 
     @asynccontextmanager
@@ -174,6 +193,8 @@ def create_app(
                     task.cancel()
                 await asyncio.wait(beside)
                 await services.close()
+                if replica:
+                    await replica.close()
 
     app = Starlette(
         routes=[

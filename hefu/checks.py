@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from hefu.settings import BadSettings, Settings
 from models import AuditEvent, IdentitySource, database, migrating
+from models.replica import PassedOver, Replica
 from services.assembly import Services, assemble
 from services.clock import now
 from services.connection_checks import ConnectionCheckStatus
@@ -51,6 +52,8 @@ async def _inside(settings: Settings) -> AsyncGenerator[Finding]:
     yield (answering := await _database())
     if not answering.well:
         return
+    if settings.replica_url:
+        yield await _replica(settings.replica_url)
     yield (migrated := await _migrations())
     if not migrated.well:
         return
@@ -84,6 +87,29 @@ async def _database() -> Finding:
         )
     milliseconds = (time.perf_counter() - began) * 1000
     return Finding("database", True, f"answers in {milliseconds:.0f} ms")
+
+
+async def _replica(url: str) -> Finding:
+    replica = Replica(url)
+    try:
+        behind = await replica.behind()
+    except database.DatabaseUnavailable as error:
+        return Finding(
+            "replica",
+            False,
+            f"does not answer ({type(error.__cause__).__name__}: {error.__cause__})",
+            "is it up, and HEFU_REPLICA_URL right? The primary is read meanwhile",
+        )
+    except PassedOver:
+        return Finding(
+            "replica",
+            False,
+            "does not follow the primary",
+            "name one of its streaming replicas in HEFU_REPLICA_URL",
+        )
+    finally:
+        await replica.close()
+    return Finding("replica", True, f"{behind:.1f} s behind")
 
 
 async def _migrations() -> Finding:

@@ -10,10 +10,13 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    InlineFragmentNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
@@ -118,6 +121,23 @@ class Document:
         if len(self._operations) != 1:
             raise UnknownOperation(WHICH_OPERATION)
         return next(iter(self._operations.values()))
+
+    def roots(self, operation: OperationDefinitionNode) -> set[str]:
+        """The names of the fields that it begins with."""
+        names: set[str] = set()
+        spread: set[str] = set()
+        left = list(operation.selection_set.selections)
+        while left:
+            node = left.pop()
+            if isinstance(node, FieldNode):
+                names.add(node.name.value)
+            elif isinstance(node, InlineFragmentNode):
+                left += node.selection_set.selections
+            # Each fragment once: nested ones would be walked 2^n times.
+            elif isinstance(node, FragmentSpreadNode) and node.name.value not in spread:
+                spread.add(node.name.value)
+                left += self._fragments[node.name.value].selection_set.selections
+        return names
 
     def is_query(self, operation: OperationDefinitionNode) -> bool:
         return operation.operation is OperationType.QUERY

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from copy import copy
+from functools import partial
 from http import HTTPStatus
 from inspect import isawaitable
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -20,6 +22,7 @@ from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
 from hefu.errors import Answers, Entry, refuses_credential
 from hefu.parameters import Parameters, Refused
+from hefu.plans import Plan
 from services import language
 from services.errors import RequestRejected, Unavailable
 from services.language import Language
@@ -40,6 +43,16 @@ class Context(Protocol):
 
 C = TypeVar("C", bound=Context)
 
+Data = dict[str, Any]
+
+
+class Replica(Protocol):
+    """Another place to read at, which may decline."""
+
+    async def answer(
+        self, ask: Callable[[], Awaitable[Data | None]]
+    ) -> Data | None: ...
+
 
 class GraphQLEndpoint(Generic[C]):
     """
@@ -58,6 +71,8 @@ class GraphQLEndpoint(Generic[C]):
         graphiql: bool,
         page: Callable[[Request], Awaitable[Response]] | None = None,
         outages: tuple[type[BaseException], ...] = (),
+        replica: Replica | None = None,
+        replicated: Collection[str] = (),
         documents: Documents | None = None,
     ) -> None:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
@@ -66,6 +81,8 @@ class GraphQLEndpoint(Generic[C]):
         self._graphiql = graphiql
         self._page = page if graphiql else None
         self._outages = outages
+        self._replica = replica
+        self._replicated = frozenset(replicated)
         self._answers = Answers(outages)
         self.documents = documents or Documents(self._schema)
 
@@ -114,11 +131,29 @@ class GraphQLEndpoint(Generic[C]):
         if isinstance(executor, list):
             return self._never_began(executor, media)
         document.hold_cost(operation, executor.variable_values.coerced)
+        data = None
+        if self._replica and self._is_replicated(document, operation, context):
+            # Loaders remember what they read: the primary is to be asked anew.
+            other = copy(context)
+            again = self._build(document, operation, asked, other, introspection)
+            run = partial(_undisturbed, document.plan(operation), again)
+            data = await self._replica.answer(run)
         plan = document.plan(operation)
-        data = await plan.run(executor) if plan else None
+        if plan and data is None:
+            data = await plan.run(executor)
         if data is not None:
             return _encoded({"data": data}, 200, media)
         return await self._run(executor, request, media)
+
+    def _is_replicated(
+        self, document: Document, operation: OperationDefinitionNode, context: C
+    ) -> bool:
+        """Whether a replica may answer: never what a promise hangs on."""
+        return (
+            context.caller.may_introspect
+            and document.is_query(operation)
+            and document.roots(operation) <= self._replicated
+        )
 
     def _build(
         self,
@@ -183,6 +218,19 @@ class GraphQLEndpoint(Generic[C]):
     def _refuse(self, refused: Refused, media: str = negotiation.JSON) -> Response:
         entry = {"message": str(refused), "extensions": {"code": "BAD_REQUEST"}}
         return _encoded({"errors": [entry]}, refused.status, media, refused.headers)
+
+
+async def _undisturbed(
+    plan: Plan | None, executor: Executor[Any] | list[Entry]
+) -> Data | None:
+    """The data of a query in which nothing goes wrong; None where anything does."""
+    if isinstance(executor, list):
+        return None
+    if plan:
+        return await plan.run(executor)
+    running = executor.execute_operation()
+    result = cast("ExecutionResult", await running if isawaitable(running) else running)
+    return None if result.errors else result.data
 
 
 def _language(request: Request) -> Language:

@@ -29,6 +29,11 @@ PERIODS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
 LONGEST_WECOM_TIMEOUT = 8.0
 HIGHEST_PORT = 65535
 
+REPLICA_OF_A_FILE = (
+    "HEFU_REPLICA_URL: is set, and HEFU_DATABASE_URL names a SQLite file, which has no "
+    "replicas: one of them must go"
+)
+
 _RATE = re.compile(r"([0-9]{1,9})/([a-z]+)")
 
 
@@ -45,6 +50,7 @@ class Settings:
     """What the operator decided."""
 
     database_url: str = field(repr=False)
+    replica_url: str | None = field(repr=False)
     secret_keys: tuple[str, ...] = field(repr=False)
     public_url: str
     wecom_url: str
@@ -75,6 +81,7 @@ class Settings:
         )
         settings = cls(
             database_url=read("HEFU_DATABASE_URL", "sqlite://var/hefu.db", _database),
+            replica_url=read("HEFU_REPLICA_URL", "", _replica),
             secret_keys=read("HEFU_SECRET_KEYS", "", _secret_keys),
             public_url=public_url,
             wecom_url=read("HEFU_WECOM_URL", "https://qyapi.weixin.qq.com", _wecom_url),
@@ -88,6 +95,8 @@ class Settings:
         )
         if reader.problems:
             raise BadSettings(reader.problems)
+        if settings.replica_url and _dialect(settings.database_url) == "sqlite":
+            raise BadSettings([REPLICA_OF_A_FILE])
         return settings
 
 
@@ -128,6 +137,18 @@ def _database(text: str) -> str:
     except BadAddress as error:
         raise ValueError(str(error)) from None
     return text
+
+
+def _replica(text: str) -> str | None:
+    if not text:
+        return None
+    if _dialect(_database(text)) == "sqlite":
+        raise ValueError("names a SQLite file: only PostgreSQL has replicas")
+    return text
+
+
+def _dialect(url: str) -> str:
+    return Address.parse(url).dialect
 
 
 def _secret_keys(text: str) -> tuple[str, ...]:

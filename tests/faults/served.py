@@ -57,8 +57,10 @@ def environ(database_url: str, wecom_url: str, **more: str) -> dict[str, str]:
     }
 
 
-async def hefu(*arguments: str, given: dict[str, str], check: bool = True) -> Any:
-    """The command `hefu`, to its end."""
+async def hefu(
+    *arguments: str, given: dict[str, str], check: bool = True, root: Path = ROOT
+) -> Any:
+    """The command `hefu`, to its end; `root` is the checkout that it comes from."""
     return await asyncio.to_thread(
         lambda: subprocess.run(  # noqa: S603
             [*HEFU, *arguments],
@@ -66,7 +68,7 @@ async def hefu(*arguments: str, given: dict[str, str], check: bool = True) -> An
             check=check,
             capture_output=True,
             text=True,
-            cwd=ROOT,
+            cwd=root,
         )
     )
 
@@ -78,19 +80,20 @@ async def serving(
     *,
     workers: int = 1,
     key: str | None = None,
+    root: Path = ROOT,
     **more: str,
 ) -> AsyncGenerator[Served]:
     """A server on a migrated database, ready."""
     given = environ(database_url, wecom.url, **more)
     if key is None:
-        await hefu("migrate", given=given)
+        await hefu("migrate", given=given, root=root)
         made = ("create-api-key", "--name", "test", "--role", "OWNER")
-        key = (await hefu(*made, given=given)).stdout.strip()
+        key = (await hefu(*made, given=given, root=root)).stdout.strip()
     port = free_port()
     process = subprocess.Popen(  # noqa: ASYNC220, S603
         [*HEFU, "serve", "--port", str(port), "--workers", str(workers)],
         env=given,
-        cwd=ROOT,
+        cwd=root,
     )
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}",
@@ -114,7 +117,7 @@ def moved(served: Served, house: House) -> House:
 
 
 async def ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while True:
             with suppress(httpx.TransportError):
                 if (await client.get("/health/ready")).status_code == 200:

@@ -37,9 +37,7 @@ max_client_conn = 200
 
 
 @pytest.fixture
-def pgbouncer(
-    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[str]:
+def pgbouncer(cluster: Cluster) -> Generator[str]:
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("Debian's package pgbouncer is not installed")
@@ -69,13 +67,11 @@ async def test_logins_through_fewer_connections_than_there_are_clients(
 
 
 @pytest.fixture
-def cluster_with_tls(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Generator[Cluster]:
+def cluster_with_tls(open_folder: Path) -> Generator[Cluster]:
     """Debian's: that of the Python package was built without TLS."""
     if not DEBIAN.is_dir():
         pytest.skip("Debian's package postgresql-15 is not installed")
-    cluster = Cluster(tmp_path_factory.mktemp("tls"), binaries=DEBIAN)
+    cluster = Cluster(open_folder, binaries=DEBIAN)
     cluster.make()
     yield cluster
     cluster.stop("immediate")

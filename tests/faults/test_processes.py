@@ -7,91 +7,18 @@ import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
 
-from models import database
-from tests.faults.faulty import attempt, holds
+from tests.faults.faulty import attempt
 from tests.faults.figures import Figure, Stopwatch
+from tests.faults.life import Life, promises_kept
 from tests.faults.served import Served, ready, serving
-from tests.house import Entrance, Wecom
-from wecom.sandbox import examples
+from tests.house import Wecom
 
 KILLS = int(os.environ.get("KILLS", "5"))
-
-REFRESH = """
-mutation($token: String!) { refreshSession(input: {refreshToken: $token}) {
-  ... on RefreshedSession { tokens { refreshToken } }
-  ... on LoginFailure { code } } }
-"""
-BIND = """
-mutation($input: BindNewAccountInput!) { bindNewAccount(input: $input) {
-  ... on LoginSuccess { tokens { refreshToken } } ... on LoginFailure { code } } }
-"""
-BURNT = """
-SELECT count(*) AS count FROM binding_tickets t WHERE t.used_at IS NOT NULL
-AND NOT EXISTS (SELECT 1 FROM identities i WHERE i.subject = t.subject)
-"""
-
-# What a client sees of a server that is gone.
-LOST = (httpx.TransportError, KeyError)
-
-
-@dataclass
-class Life:
-    """Phones that log in and refresh, and remember what they were told."""
-
-    entrance: Entrance
-    asking: Entrance
-    tokens: list[str] = field(default_factory=list)
-    logins: int = 0
-    refreshes: int = 0
-    binds: int = 0
-
-    async def log_in(self, userid: str) -> None:
-        with suppress(*LOST, AssertionError):
-            login = await self.entrance.log_in(userid)
-            self.tokens.append(login["tokens"]["refreshToken"])
-            self.logins += 1
-
-    async def bind(self, userid: str) -> None:
-        with suppress(*LOST, AssertionError):
-            asked = await self.asking.log_in(userid, agent=examples.OTHER_CORP_AGENT)
-            if "ticket" not in asked:
-                return
-            input = {"appId": self.asking.app_id, "ticket": asked["ticket"]}
-            told = await self.entrance.house.data(BIND, {"input": input})
-            self.tokens.append(told["bindNewAccount"]["tokens"]["refreshToken"])
-            self.binds += 1
-
-    async def refresh(self) -> None:
-        if not self.tokens:
-            return
-        token = self.tokens.pop(0)
-        try:
-            self.tokens.append(await self.refreshed(token))
-            self.refreshes += 1
-        except BaseException as error:
-            # The answer was lost: the old one gives its successor once more.
-            self.tokens.append(token)
-            if not isinstance(error, (*LOST, AssertionError)):
-                raise
-
-    async def refreshed(self, token: str) -> str:
-        data = await self.entrance.house.data(REFRESH, {"token": token})
-        return str(data["refreshSession"]["tokens"]["refreshToken"])
-
-    async def go_on(self) -> None:
-        number = 0
-        while True:
-            number += 1
-            await self.log_in(("zhangsan", "lisi", "bob_jones-2")[number % 3])
-            await self.bind(("zhangsan", "maria")[number % 2])
-            await self.refresh()
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -101,18 +28,10 @@ async def test_killed_under_logins_binds_and_refreshes(
     key, life = None, None
     for _ in range(KILLS):
         async with serving(database_url, wecom, workers=workers, key=key) as served:
-            if life is None or key is None:
+            if life is None:
                 key = next(iter(served.house.keys.values()))
-                entrance = await served.house.entrance()
-                asking = await served.house.entrance(
-                    agent=examples.OTHER_CORP_AGENT,
-                    accountAssociation={
-                        "mode": "ASK_TO_BIND",
-                        "bindingMethods": ["USERNAME_PASSWORD"],
-                    },
-                )
-                life = Life(entrance, asking)
-            life.entrance.house = life.asking.house = served.house
+                life = await Life.of(served.house)
+            life.move(served.house)
             going = [asyncio.create_task(life.go_on()) for _ in range(4)]
             await asyncio.sleep(1)
             kill(served)
@@ -122,21 +41,13 @@ async def test_killed_under_logins_binds_and_refreshes(
             await asyncio.gather(*going, return_exceptions=True)
     assert life is not None
     async with serving(database_url, wecom, key=key) as served:
-        life.entrance.house = served.house
+        life.move(served.house)
         for token in life.tokens:
             assert await life.refreshed(token)
     figure("killed", f"{KILLS} times")
-    figure(
-        "acknowledged",
-        f"{life.logins} logins, {life.binds} binds, {life.refreshes} refreshes",
-    )
+    figure("acknowledged", life.acknowledged)
     figure("sessions that live", f"{len(life.tokens)} of {len(life.tokens)}")
-    async with database.opened(database_url):
-        await holds()
-        assert (await database.fetch(BURNT))[0]["count"] == 0
-        if database.dialect() == "sqlite":
-            checked = await database.fetch("PRAGMA integrity_check")
-            assert checked == [{"integrity_check": "ok"}]
+    await promises_kept(database_url)
 
 
 def kill(served: Served) -> None:

@@ -40,6 +40,11 @@ UNSAFE = [
     ("HEFU_RATE_LIMIT_ADDRESS", "0/min"),
     ("HEFU_RATE_LIMIT_SOURCE", "many"),
     ("HEFU_LOG_LEVEL", "loud"),
+    ("HEFU_REPLICA_URL", "sqlite://replica.db"),
+    ("HEFU_REPLICA_URL", "replica.example"),
+    ("HEFU_REPLICA_URL", "postgres://h@replica.example/hefu?poool=3"),
+    # Of a SQLite file there are none.
+    ("HEFU_REPLICA_URL", "postgres://h@replica.example/hefu"),
 ]
 
 

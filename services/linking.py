@@ -45,7 +45,7 @@ from services.errors import (
 from services.language import Text
 from services.links import ATTEMPTS, Links, rules_of
 from services.login import LONGEST_CODE, Begun
-from services.members import Members
+from services.members import Deadline, Members
 from services.problems import Problems
 from services.profiles import Profile
 from services.rates import Rates
@@ -145,8 +145,10 @@ class Linking:
             trail.folded = False
             trail.subject = ids.show(ids.USER, user.id)
             try:
-                async with self._members.deadline():
-                    learned = await self._learn(trail, entrance.source, attempt.code)
+                async with self._members.deadline() as deadline:
+                    learned = await self._learn(
+                        trail, entrance.source, attempt.code, deadline
+                    )
                 return await self._settle(caller, entrance, learned)
             except Refusal as refusal:
                 if refusal.retry is LoginRetry.SAME_REQUEST:
@@ -260,8 +262,10 @@ class Linking:
         await self._reservations.reserve(presented)
         return presented
 
-    async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> _Learned:
-        member = await self._members.identify(source, code)
+    async def _learn(
+        self, trail: Trail, source: IdentitySource, code: str, deadline: Deadline
+    ) -> _Learned:
+        member = await self._members.identify(source, code, deadline)
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
         async def linked() -> bool:

@@ -29,7 +29,7 @@ from services.callers import Caller
 from services.clock import Clock
 from services.entrances import Entrance
 from services.links import ATTEMPTS, Changed, Holder, Links, rules_of
-from services.members import Members, Told
+from services.members import Deadline, Members, Told
 from services.problems import Problems
 from services.profiles import Profile
 from services.rates import Rates
@@ -176,8 +176,8 @@ class Login:
     async def _spend(self, course: _Course) -> LoggedIn | Asked:
         """Ask WeCom with a code that is reserved, and decide what becomes of it."""
         try:
-            async with self._members.deadline():
-                learned = await self._learn(course)
+            async with self._members.deadline() as deadline:
+                learned = await self._learn(course, deadline)
             result = await self._settle(course, learned)
         except Refusal as refusal:
             if refusal.retry is LoginRetry.SAME_REQUEST:
@@ -193,10 +193,10 @@ class Login:
             await self._reservations.spend(course.presented)
         return result
 
-    async def _learn(self, course: _Course) -> _Learned:
+    async def _learn(self, course: _Course, deadline: Deadline) -> _Learned:
         """Who it is and what WeCom tells of them."""
         source, trail = course.entrance.source, course.trail
-        member = await self._members.identify(source, course.attempt.code)
+        member = await self._members.identify(source, course.attempt.code, deadline)
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
         async def linked() -> bool:

@@ -39,6 +39,22 @@ class Told:
     rule: str | None = None
 
 
+@dataclass(slots=True)
+class Deadline:
+    """Of everything that one login asks of WeCom."""
+
+    code_sent: bool = False
+
+    def sending(self) -> None:
+        """The code leaves now."""
+        self.code_sent = True
+
+    @property
+    def retry(self) -> LoginRetry:
+        """Once it has passed."""
+        return LoginRetry.START_AGAIN if self.code_sent else LoginRetry.SAME_REQUEST
+
+
 class Members:
     """Asks WeCom who somebody is."""
 
@@ -63,22 +79,29 @@ class Members:
         return wecom.Agent(source.corp_id, source.agent_id, secret)
 
     @asynccontextmanager
-    async def deadline(self) -> AsyncGenerator[None]:
+    async def deadline(self) -> AsyncGenerator[Deadline]:
         """
         Everything that one login asks of WeCom, in time for its answer.
 
-        :raises WecomUnavailable: it took longer; WeCom may have seen the code.
+        :raises WecomUnavailable: it took longer. The code is good for another try if
+            WeCom was still being asked for a token.
         """
+        deadline = Deadline()
         try:
             async with asyncio.timeout(LONGEST):
-                yield
+                yield deadline
         except TimeoutError:
-            raise refusals.WecomUnavailable("wecom.too_slow") from None
+            raise refusals.WecomUnavailable(
+                "wecom.too_slow", retry=deadline.retry
+            ) from None
 
-    async def identify(self, source: IdentitySource, code: str) -> wecom.Member:
+    async def identify(
+        self, source: IdentitySource, code: str, deadline: Deadline
+    ) -> wecom.Member:
         """
         Whose code it is.
 
+        :param deadline: is told when the code leaves.
         :raises Refusal: by the first table of section 2.
         """
         standing = problems.standing(source, self._clock())
@@ -87,7 +110,9 @@ class Members:
                 "wecom.refusal_remembered", wecom_error_code=standing
             )
         try:
-            found = await self._client.member_for_code(self.agent(source), code)
+            found = await self._client.member_for_code(
+                self.agent(source), code, sending=deadline.sending
+            )
         except wecom.WecomError as error:
             raise await self._refusal(source, error) from None
         if isinstance(found, wecom.Outsider):

@@ -117,9 +117,8 @@ def member(answer: Fields) -> Member | Outsider:
 
     An empty one is none: what stands beside an outsider's openid is no member's.
     """
-    spellings = answer.get("UserId"), answer.get("userid")
-    told = [each for each in spellings if each not in (None, "")]
-    if not told:
+    told = [answer[name] for name in ("UserId", "userid") if name in answer]
+    if all(each in (None, "") for each in told):
         return _outsider(answer)
     userid = told[0]
     if any(other != userid for other in told) or not isinstance(userid, str):

@@ -97,15 +97,22 @@ class Client:
             base_url=base_url, fetch=self._granted, store=store, clock=clock
         )
 
-    async def member_for_code(self, agent: Agent, code: str) -> Member | Outsider:
+    async def member_for_code(
+        self, agent: Agent, code: str, *, sending: Callable[[], None] | None = None
+    ) -> Member | Outsider:
         """
         Spends the code.
+
+        `sending` is called before the code leaves: who gives up on the call until then
+        knows that WeCom has not seen it.
 
         Raises:
             WecomError: `code_seen` tells whether the same code is worth another try.
 
         """
-        return await self._ask(agent, GETUSERINFO, {"code": code}, secrets=(code,))
+        return await self._ask(
+            agent, GETUSERINFO, {"code": code}, secrets=(code,), sending=sending
+        )
 
     async def profile(
         self, agent: Agent, userid: str, *, user_ticket: str | None = None
@@ -174,10 +181,13 @@ class Client:
         secrets: tuple[str, ...] = (),
         within: float | None = None,
         code_seen: bool = False,
+        sending: Callable[[], None] | None = None,
     ) -> T:
         failures: list[WecomError] = []
         while True:
             token = await self._token(agent, code_seen=code_seen)
+            if sending:
+                sending()
             question = Question(
                 endpoint,
                 {"access_token": token.value, **params},

@@ -520,6 +520,36 @@ async def test_what_wecom_surely_did_not_see_may_be_sent_again(house: House) -> 
     assert (await entrance.present(**prepared))["__typename"] == "LoginSuccess"
 
 
+@pytest.mark.slow
+@pytest.mark.settings(HEFU_WECOM_TIMEOUT="8")
+async def test_a_code_that_never_left_may_be_sent_again_however_late_it_is(
+    house: House,
+) -> None:
+    """The whole login's time is over while WeCom is still asked for a token."""
+    entrance = await house.entrance()
+    prepared = await entrance.prepared()
+    house.wecom.fault("hang", endpoint="gettoken")
+
+    refused = await entrance.present(**prepared)
+
+    assert failure(refused) == ("WECOM_UNAVAILABLE", "SAME_REQUEST")
+    assert house.wecom.calls("getuserinfo") == 0
+    # The first of these may share the end of the call that hung.
+    again = [await entrance.present(**prepared) for _ in range(2)]
+    assert again[-1]["__typename"] == "LoginSuccess"
+
+
+@pytest.mark.slow
+@pytest.mark.settings(HEFU_WECOM_TIMEOUT="8")
+async def test_a_code_that_left_is_spent_when_the_time_is_over(house: House) -> None:
+    entrance = await house.entrance()
+    house.wecom.fault("hang", endpoint="getuserinfo")
+
+    refused = await entrance.log_in()
+
+    assert failure(refused) == ("WECOM_UNAVAILABLE", "START_AGAIN")
+
+
 async def test_what_wecom_may_have_seen_is_spent(house: House) -> None:
     entrance = await house.entrance()
     prepared = await entrance.prepared()

@@ -81,8 +81,9 @@ def test_an_empty_userid_beside_an_openid_is_an_outsiders(empty: str | None) -> 
     """Some servers write out what they have nothing for."""
     assert answers.member({"UserId": empty, "OpenId": "oAAAA"}) == Outsider()
     assert answers.member({"UserId": "amy", "OpenId": empty}) == Member("amy")
-    with pytest.raises(Malformed):
-        answers.member({"UserId": empty, "OpenId": empty})
+    for two_minds in ({"OpenId": empty}, {"userid": "amy"}):
+        with pytest.raises(Malformed):
+            answers.member({"UserId": empty, **two_minds})
 
 
 @given(st.text(), st.text(min_size=1))

@@ -50,6 +50,8 @@ class User(Model):
     verified_phone = fields.CharField(max_length=16, null=True, unique=True)
     external_id = fields.CharField(max_length=128, null=True)
     external_id_key = fields.CharField(max_length=384, null=True, unique=True)
+    # Not written: a picture is read from the identities, where WeCom's word is kept.
+    # The column may go with a major version.
     avatar_url = fields.CharField(max_length=2048, null=True)
     role = fields.CharEnumField(Role, max_length=8, default=Role.MEMBER)
     status = fields.CharEnumField(UserStatus, max_length=8, default=UserStatus.ACTIVE)
@@ -57,8 +59,9 @@ class User(Model):
     created_at: datetime = Instant()
     updated_at: datetime = Instant()
     last_login_at: datetime | None = Instant(null=True)
-    # `last_login_at` cut to the hour: an index on it is rewritten at most once an hour
-    # per account, and not at each login. Null reads as the beginning of time.
+    # The place in the list by last login: `last_login_at`, but that it stays for a
+    # minute (once for an hour: hence the name), so that not every login rewrites an
+    # index. Null reads as the beginning of time.
     last_login_hour: datetime = Instant()
 
     class Meta(Model.Meta):

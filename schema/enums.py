@@ -268,7 +268,7 @@ describe(
     UserOrderField,
     "What accounts can be ordered by.",
     CREATED_AT="When the account was created.",
-    LAST_LOGIN_AT="The hour of the last login: logins within one hour of the clock"
-    " count as equal and run by creation. Who never logged in counts as earliest.",
+    LAST_LOGIN_AT="The last login; one within a minute of another does not count. Who"
+    " never logged in counts as earliest.",
     USERNAME="The username, in any case. Accounts without one come after all others.",
 )

@@ -17,11 +17,17 @@ from schema.pages import After, Before, Connection, First, Last, asked
 from services.batches import PartOf
 from services.lists import UserOrderField
 from services.pages import OrderDirection
+from services.profiles import newest_picture
 
 
 async def identities_of(root: strawberry.Parent[User], info: Info) -> list[Identity]:
     found = await info.context.loaders.identities_of_user.load(root.key)
     return [Identity.of(identity, root.viewer) for identity in found]
+
+
+async def picture_of(root: strawberry.Parent[User], info: Info) -> str | None:
+    identities = await info.context.loaders.identities_of_user.load(root.key)
+    return newest_picture(identities)
 
 
 async def sessions_of(
@@ -77,7 +83,11 @@ class User(Node):
         description="The account's id in another system, e.g. an employee number:"
         " unique in any case."
     )
-    avatar_url: str | None = strawberry.field(description="A picture of the person.")
+    avatar_url: str | None = strawberry.field(
+        resolver=picture_of,
+        description="A picture of the person: what WeCom told of the member who logged"
+        " in last, among those linked to the account. Most corps tell none.",
+    )
     role: Role = strawberry.field(
         description="What the person may do on the admin API, from apps that have"
         " `adminAccess`."
@@ -114,7 +124,6 @@ class User(Node):
             phone=user.phone,
             phone_verified=user.phone_verified,
             external_id=user.external_id,
-            avatar_url=user.avatar_url,
             role=user.role,
             status=user.status,
             has_password=user.password_hash is not None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from models import (
     AccountAssociationMode,
@@ -46,10 +47,13 @@ JOIN users account ON account.id = identity.user_id
 WHERE identity.provider = $1 AND identity.issuer = $2 AND identity.subject = $3
 """
 
+# The place in the list moves at most once a minute: each move rewrites an index.
 _RETURNED = """
-UPDATE users SET last_login_at = $1, last_login_hour = $2
+UPDATE users SET last_login_at = $1,
+    last_login_hour = CASE WHEN last_login_hour < $2 THEN $1 ELSE last_login_hour END
 WHERE id = $3 AND status = 'ACTIVE'
 """
+_STAYS = timedelta(minutes=1)
 
 _LOGGED_IN = f"{_RETURNED} RETURNING id"
 
@@ -325,8 +329,7 @@ class Links:
             since the decision.
         """
         now = self._clock()
-        hour = now.replace(minute=0, second=0, microsecond=0)
-        if not await database.fetch(_LOGGED_IN, now, hour, user.id):
+        if not await database.fetch(_LOGGED_IN, now, now - _STAYS, user.id):
             raise Changed
         user.last_login_at = now
         if identity is None:
@@ -357,12 +360,11 @@ class Links:
         """
         user, identity = holder.user, holder.identity
         now = self._clock()
-        hour = now.replace(minute=0, second=0, microsecond=0)
         user.last_login_at = identity.last_login_at = identity.checked_at = now
         identity.identity_source_id = source.id
         profile = _PROFILE.to_db_value(identity.profile, identity)
         seen = now, source.id, profile, identity.id, user.id
-        noted = Write(_RETURNED, (now, hour, user.id), needed=True)
+        noted = Write(_RETURNED, (now, now - _STAYS, user.id), needed=True)
         if alone and holder.version is not None:
             values = *noted.values, holder.version
             noted = Write(_RETURNED_ALONE, values, needed=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
 import wecom
+from models import Identity
 from services import phones
 
 LONGEST_NAME = 64
@@ -72,3 +74,17 @@ class Profile:
     @property
     def emails(self) -> tuple[str, ...]:
         return tuple(mail for mail in (self.email, self.biz_mail) if mail)
+
+
+def newest_picture(identities: Iterable[Identity]) -> str | None:
+    """
+    The picture of the identity that logged in last, among those that have one.
+
+    It is read where it is told, never copied to the account: what WeCom tells stays in
+    the identity's profile (`binding-rules.md`, 5), and goes when that is unlinked.
+    """
+    told = [each for each in identities if each.profile.get("avatar_url")]
+    if not told:
+        return None
+    newest = max(told, key=lambda each: (each.last_login_at or each.linked_at, each.id))
+    return Profile.stored(newest.profile).avatar_url

@@ -23,8 +23,6 @@ from services.problems import CLEARED
 from services.vault import CannotOpen, Vault
 
 HINT_LENGTH = 4
-# Of a secret that is shorter, the hint would be too large a part. WeCom's have 43.
-HINTED_FROM = 12
 NO_HINT = "*" * HINT_LENGTH
 
 # Generous where WeCom publishes no bound: what is wrong shows in the connection test.
@@ -241,8 +239,11 @@ def open_secret(vault: Vault, source: IdentitySource) -> str:
 
 
 def hint(secret: str) -> str:
-    """What is shown of a secret: enough to tell it from another one."""
-    return secret[-HINT_LENGTH:] if len(secret) >= HINTED_FROM else NO_HINT
+    """
+    What is shown of a secret: enough to tell it from another one. WeCom's have 43
+    characters; one of no more than four would be shown whole.
+    """
+    return secret[-HINT_LENGTH:] if len(secret) > HINT_LENGTH else NO_HINT
 
 
 async def _is_taken(identifier: Columns) -> bool:

@@ -49,9 +49,15 @@ class Wecom:
     sandbox: Sandbox
     url: str
 
-    def approve(self, userid: str = "zhangsan", agent: Agent = examples.AGENT) -> str:
+    def approve(
+        self,
+        userid: str = "zhangsan",
+        agent: Agent = examples.AGENT,
+        *,
+        consented: bool = False,
+    ) -> str:
         """A fresh code, as the phone gets it once the member has approved."""
-        return self._approve(agent, userid=userid)
+        return self._approve(agent, userid=userid, consented=consented)
 
     def approve_outsider(self, agent: Agent = examples.AGENT) -> str:
         return self._approve(agent, openid="oAAAA-outsider")

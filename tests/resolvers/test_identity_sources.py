@@ -119,10 +119,16 @@ async def test_the_secret_is_stored_sealed_and_logged_nowhere(
     assert SECRET not in repr([getattr(told, name) for name in told._meta.fields])
 
 
-async def test_of_a_short_secret_nothing_is_shown(house: House) -> None:
-    payload = await create(house, secret="eleven-char")
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [("eleven-char", "char"), ("12345", "2345"), ("1234", "****"), ("1", "****")],
+)
+async def test_the_hint_is_the_last_four_characters_and_never_the_secret(
+    house: House, secret: str, shown: str
+) -> None:
+    payload = await create(house, secret=secret)
 
-    assert payload["identitySource"]["secretHint"] == "****"
+    assert payload["identitySource"]["secretHint"] == shown
 
 
 async def test_everything_that_is_wrong_is_told_at_once(house: House) -> None:

@@ -41,6 +41,9 @@ query($filter: IdentitySourceFilter, $orderBy: IdentitySourceOrder) {
   }
 }
 """
+LATEST = """
+query($orderBy: UserOrder) { page: users(orderBy: $orderBy) { nodes { id } } }
+"""
 EVENTS = """
 query($first: Int, $after: String, $last: Int, $before: String,
       $filter: AuditEventFilter) {
@@ -176,6 +179,35 @@ async def test_every_order_is_walked_in_both_directions(
             previous = [each["pageInfo"]["hasPreviousPage"] for each in pages]
             assert nexts == [True] * (len(pages) - 1) + [False]
             assert previous == [False] + [True] * (len(pages) - 1)
+
+
+async def test_accounts_run_by_their_last_login_to_the_moment(house: House) -> None:
+    entrance = await house.entrance(app={"requireState": False})
+    accounts: dict[str, str] = {}
+    for userid in ("LiSi", "zhangsan", "bob_jones-2", "LiSi"):
+        login = await entrance.present(house.wecom.approve(userid))
+        accounts[userid] = login["user"]["id"]
+        house.clock.advance(seconds=61)
+
+    latest = {"field": "LAST_LOGIN_AT", "direction": "DESC"}
+    found = await page(house, LATEST, orderBy=latest)
+    expected = [accounts[userid] for userid in ("LiSi", "bob_jones-2", "zhangsan")]
+    assert [node["id"] for node in found["nodes"]] == expected
+
+
+async def test_logins_of_one_minute_move_an_account_once(house: House) -> None:
+    entrance = await house.entrance(app={"requireState": False})
+
+    async def log_in(userid: str) -> User:
+        login = await entrance.present(house.wecom.approve(userid))
+        return await User.get(id=ids.read(ids.USER, login["user"]["id"]))
+
+    first = await log_in("zhangsan")
+    assert first.last_login_hour == first.last_login_at
+    house.clock.advance(seconds=30)
+    second = await log_in("zhangsan")
+    assert second.last_login_hour == first.last_login_hour
+    assert second.last_login_at != first.last_login_at
 
 
 async def test_a_list_of_nothing(house: House) -> None:

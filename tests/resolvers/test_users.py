@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from models import ApiKey, AuditEvent, Identity, Role, Session, User, ids
-from tests.house import House, Json
+from tests.house import Entrance, House, Json
+from wecom.sandbox import examples
 
 OPERATIONS = Path(__file__).parents[2] / "graphql" / "operations" / "admin"
 
@@ -89,6 +90,15 @@ async def sign_in(house: House, app_id: str, account: str, password: str) -> Jso
     input = {"appId": app_id, "account": account, "password": password}
     data = await house.data(SIGN_IN, {"input": input})
     return dict(data["signInWithPassword"])
+
+
+PICTURE = "query($id: ID!) { user(id: $id) { avatarUrl identities { id issuer } } }"
+
+
+async def picture(house: House, user_id: str) -> str | None:
+    data = await house.data(PICTURE, {"id": user_id}, token=await house.key())
+    url: str | None = data["user"]["avatarUrl"]
+    return url
 
 
 # ------------------------------------------------------------------------- creating
@@ -633,3 +643,41 @@ async def test_an_owner_from_the_console_is_the_systems_doing(house: House) -> N
 async def live(user: Json) -> int:
     id = ids.read(ids.USER, user["id"])
     return await Session.filter(user_id=id, revoked_at=None).count()
+
+
+# ------------------------------------------------------------------------- pictures
+
+
+async def test_an_account_shows_the_picture_of_the_member_who_logged_in_last(
+    house: House,
+) -> None:
+    here = await house.entrance(agent=examples.OLD_AGENT, app={"requireState": False})
+    mine, others = "https://wework.example/1.png", "https://wework.example/2.png"
+    house.wecom.person("zhangsan").avatar = mine
+    login = await here.log_in(agent=examples.OLD_AGENT)
+    user_id = login["user"]["id"]
+    assert await picture(house, user_id) == mine
+    agent = examples.OTHER_CORP_AGENT
+    source_id = await house.source(here.app_id, agent=agent, identifier="there")
+    link = {"userId": user_id, "identitySourceId": source_id, "subject": "zhangsan"}
+    identity = (await call(house, "link_identity", link))["identity"]
+    assert await picture(house, user_id) == mine
+
+    house.clock.advance(minutes=1)
+    house.wecom.person("zhangsan", agent.corp_id).avatar = others
+    code = house.wecom.approve("zhangsan", agent, consented=True)
+    there = Entrance(house, here.app_id, source_id, "there")
+    assert (await there.present(code))["user"]["id"] == user_id
+    assert await picture(house, user_id) == others
+
+    await call(house, "unlink_identity", {"id": identity["id"]})
+    assert await picture(house, user_id) == mine
+
+
+async def test_an_account_of_which_wecom_tells_no_picture_has_none(
+    house: House,
+) -> None:
+    entrance = await house.entrance()
+    login = await entrance.log_in()
+
+    assert await picture(house, login["user"]["id"]) is None

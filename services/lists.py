@@ -138,8 +138,8 @@ class Lists:
     ) -> Listed[IdentitySource]:
         caller.require(Role.VIEWER)
         where = Where()
-        if filter.search:
-            _containing(where, ("identifier", "display_name_key"), filter.search)
+        if search := _sought(filter.search):
+            _containing(where, ("identifier", "display_name_key"), search)
         if filter.enabled is not None:
             where.add("t.enabled = ?", filter.enabled)
         if filter.corp_id is not None:
@@ -159,8 +159,8 @@ class Lists:
     ) -> Listed[App]:
         caller.require(Role.VIEWER)
         where = Where()
-        if filter.search:
-            _containing(where, ("name_key",), filter.search)
+        if search := _sought(filter.search):
+            _containing(where, ("name_key",), search)
         if filter.enabled is not None:
             where.add("t.enabled = ?", filter.enabled)
         if filter.identity_source_id is not None:
@@ -179,8 +179,8 @@ class Lists:
     ) -> Listed[User]:
         caller.require(Role.VIEWER)
         where = Where()
-        if filter.search:
-            _beginning(where, filter.search)
+        if search := _sought(filter.search):
+            _beginning(where, search)
         if filter.status is not None:
             where.add("t.status = ?", filter.status)
         if filter.role is not None:
@@ -261,8 +261,12 @@ def _related(where: Where, condition: str, value: UUID | str | None) -> None:
     where.add(condition, value)
 
 
-def _containing(where: Where, columns: Sequence[str], text: str) -> None:
-    part = text.strip().casefold()
+def _sought(text: str | None) -> str | None:
+    """As names are compared; None where nothing is left to look for."""
+    return text.strip().casefold() or None if text else None
+
+
+def _containing(where: Where, columns: Sequence[str], part: str) -> None:
     if not is_storable(part):
         where.add("FALSE")
         return
@@ -272,14 +276,13 @@ def _containing(where: Where, columns: Sequence[str], text: str) -> None:
     where.add(f"({likes})", *[f"%{part}%"] * len(columns))
 
 
-def _beginning(where: Where, text: str) -> None:
+def _beginning(where: Where, start: str) -> None:
     """
-    Accounts of which some name begins with `text`.
+    Accounts of which some name begins with `start`.
 
     A range says so where LIKE would not use an index: everything from the text itself
     to what follows the last string that begins with it.
     """
-    start = text.strip().casefold()
     if not is_storable(start):
         where.add("FALSE")
         return

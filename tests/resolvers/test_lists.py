@@ -441,6 +441,13 @@ async def test_accounts_are_searched_by_the_beginning_of_every_name(
     assert found["totalCount"] == len(expected)
 
 
+async def test_spaces_alone_are_nothing_to_search_for(house: House) -> None:
+    await house.mutate("createUser", {}, "user { id }", token=await house.key())
+    for search in ("", "  "):
+        found = await page(house, USERS, filter={"search": search})
+        assert found["totalCount"] == 1
+
+
 async def test_accounts_by_status_and_role(house: House) -> None:
     await user("a", "1", status=UserStatus.DISABLED)
     await user("b", "2", role=Role.ADMIN)

@@ -154,8 +154,19 @@ class ConnectionTest:
         for refusal in answers.refusals:
             await self._problems.remember(source, refusal)
         if answers.token is None and answers.trusts_address:
-            await self._problems.clear(source)
+            await self._told_of_agent(source, answers.agent)
         return Report(Reading(source, answers, language).checks())
+
+    async def _told_of_agent(
+        self,
+        source: IdentitySource,
+        agent: wecom.AgentInfo | wecom.WecomError | Unasked,
+    ) -> None:
+        """Where the secret is right, the agent alone may still be refused."""
+        if isinstance(agent, wecom.Misconfigured):
+            await self._problems.show(source, agent)
+            return
+        await self._problems.clear(source)
 
     async def _answers(
         self, source: IdentitySource, wecom_user_id: str | None

@@ -207,7 +207,7 @@ class Login:
             return holder is not None
 
         told = await self._members.describe(source, member, linked=linked)
-        await self._problems.clear(source)
+        await self._problems.clear_remembered(source)
         return _Learned(Profile.of(member, told.profile), told)
 
     async def _settle(self, course: _Course, learned: _Learned) -> LoggedIn | Asked:

@@ -106,23 +106,39 @@ class Problems:
         :param source: as it was when WeCom was asked: settings that were changed
             meanwhile are not held responsible.
         """
-        if not _is_lasting(error):
-            return
-        now = self._clock()
-        await database.fetch(
-            _REMEMBER,
-            error.errcode,
-            error.seen_ip,
-            now,
-            now + REMEMBERED,
-            source.id,
-            source.settings_version,
-        )
+        if _is_lasting(error):
+            await self._note(source, error, until=self._clock() + REMEMBERED)
+
+    async def show(self, source: IdentitySource, error: wecom.Misconfigured) -> None:
+        """Show `error`, which keeps no login from asking WeCom."""
+        await self._note(source, error, until=None)
 
     async def clear(self, source: IdentitySource) -> None:
         """WeCom took the settings of `source`, as they were when it was asked."""
         if source.problem_code is not None:
             await database.fetch(_CLEAR, source.id, source.settings_version)
+
+    async def clear_remembered(self, source: IdentitySource) -> None:
+        """As `clear`; a login does not ask about the agent, and so disproves less."""
+        if source.problem_until is not None:
+            await self.clear(source)
+
+    async def _note(
+        self,
+        source: IdentitySource,
+        error: wecom.Misconfigured,
+        *,
+        until: datetime | None,
+    ) -> None:
+        await database.fetch(
+            _REMEMBER,
+            error.errcode,
+            error.seen_ip,
+            self._clock(),
+            until,
+            source.id,
+            source.settings_version,
+        )
 
 
 def standing(source: IdentitySource, now: datetime) -> int | None:

@@ -75,6 +75,18 @@ def matching(*fields: str) -> Json:
     }
 
 
+async def problem_of(house: House, id: str) -> int | None:
+    data = await house.data(
+        "query($id: ID!) { identitySource(id: $id) {"
+        " ... on WecomMobileIdentitySource { problem { wecomErrorCode } } } }",
+        {"id": id},
+        token=await house.key(),
+    )
+    problem = data["identitySource"]["problem"]
+    code: int | None = problem and problem["wecomErrorCode"]
+    return code
+
+
 # ------------------------------------------------------------------- it works
 
 
@@ -256,7 +268,25 @@ async def test_another_apps_secret_fails_the_agent(house: House) -> None:
         "SCHEMA": "PASS",
     }
     assert check(payload, "AGENT")["wecomErrorCode"] == 301002
-    assert payload["identitySource"]["problem"] is None
+    problem = payload["identitySource"]["problem"]
+    assert problem["wecomErrorCode"] == 301002
+    assert problem["message"] == check(payload, "AGENT")["hint"]
+
+
+async def test_a_refused_agent_is_shown_until_it_is_mended_and_keeps_nobody_out(
+    house: House,
+) -> None:
+    agent = replace(examples.OLD_AGENT, agent_id="1000012")
+    entrance = await house.entrance(agent=agent, app={"requireState": False})
+    id = entrance.source_id
+    await run(house, id)
+    code = house.wecom.approve("alice.smith", examples.OLD_AGENT)
+    login = await entrance.present(code)
+    assert login["__typename"] == "LoginSuccess"
+    assert await problem_of(house, id) == 301002
+
+    await update(house, id, agentId=examples.OLD_AGENT.agent_id)
+    assert await problem_of(house, id) is None
 
 
 async def test_an_unusual_schema_is_worth_a_warning(house: House) -> None:

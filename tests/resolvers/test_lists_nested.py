@@ -307,6 +307,17 @@ async def test_objects_of_one_type_are_loaded_together(
     assert await statements.of(query) <= 9
 
 
+async def test_pictures_come_with_the_identities(
+    house: House, statements: Statements
+) -> None:
+    entrance = await house.entrance()
+    for member in ("zhangsan", "lisi"):
+        assert (await entrance.log_in(member))["__typename"] == "LoginSuccess"
+    query = "{ users { nodes { avatarUrl identities { id } } } }"
+    assert len((await ask(house, query))["users"]["nodes"]) == 2
+    assert await statements.of(query) == 2
+
+
 async def test_what_was_deleted_leaves_null_behind(house: House) -> None:
     entrance = await house.entrance()
     await entrance.log_in()

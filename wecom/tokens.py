@@ -9,6 +9,7 @@ because an older one was refused, an outage of the cache that failed logins.
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import logging
@@ -29,6 +30,9 @@ STORE_TIMEOUT = 1.0
 
 EARLY = timedelta(seconds=60)
 """How long before its end a token is renewed; of a short life, the last tenth."""
+
+KEYS = 1024
+"""Agents whose keys in the store are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class Tokens:
         self._kept: dict[str, Kept] = {}
         self._refused: dict[str, StoredToken] = {}
         self._fetching: dict[str, asyncio.Task[StoredToken | WecomError]] = {}
+        self._key = functools.lru_cache(maxsize=KEYS)(self._made_key)
 
     async def get(self, agent: Agent) -> StoredToken | WecomError:
         """Returns errors: they are shared, and each who waits raises a copy."""
@@ -173,7 +178,7 @@ class Tokens:
     def _is_live(self, token: StoredToken) -> bool:
         return self._clock() < token.expires_at
 
-    def _key(self, agent: Agent) -> str:
+    def _made_key(self, agent: Agent) -> str:
         """Over the whole secret: two apps of a corp may share its beginning."""
         parts = json.dumps([self._base_url, agent.corp_id, agent.secret])
         return hashlib.sha256(parts.encode()).hexdigest()

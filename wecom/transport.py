@@ -87,6 +87,9 @@ class Transport(httpx.AsyncBaseTransport):
 
     async def _connection(self, request: httpx.Request) -> Connection:
         """Takes a slot, which `take_back` returns."""
+        if not self._slots.locked() and (kept := self._reused(_origin(request.url))):
+            await self._slots.acquire()  # At once.
+            return kept
         failure: type[httpx.TransportError] = httpx.PoolTimeout
         try:
             async with asyncio.timeout(_connect_timeout(request)):
@@ -158,7 +161,8 @@ class Connection(asyncio.Protocol):
 
     async def send(self, request: httpx.Request) -> None:
         self._answer = Answer()
-        lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+        target: bytes = request.extensions.get("target") or request.url.raw_path
+        lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target)]
         lines += [b"%b: %b" % header for header in request.headers.raw]
         self._transport.write(b"\r\n".join([*lines, b"", await request.aread()]))
 

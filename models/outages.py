@@ -68,18 +68,18 @@ class Patience:
             return self._left
         return self._left - (time.monotonic() - self._since)
 
-    @contextmanager
-    def tried(self) -> Generator[None]:
+    def begin(self) -> None:
+        """A statement waits from now on."""
         if not self._waiting:
             self._since = time.monotonic()
         self._waiting += 1
-        try:
-            yield
-        finally:
-            left = self.left()
-            self._waiting -= 1
-            if not self._waiting:
-                self._left = left
+
+    def end(self) -> None:
+        """It waits no longer."""
+        left = self.left()
+        self._waiting -= 1
+        if not self._waiting:
+            self._left = left
 
 
 _current: ContextVar[Patience | None] = ContextVar("patience", default=None)
@@ -111,9 +111,12 @@ async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
     try:
         if left <= 0:
             raise TimeoutError
-        with patience.tried():
+        patience.begin()
+        try:
             async with asyncio.timeout(left):
                 return await ask(*values)
+        finally:
+            patience.end()
     except Exception as error:
         if not is_outage(error):
             raise

@@ -25,7 +25,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
-from models import database
+from models import database, rows
 
 
 class Untouched(Exception):
@@ -47,13 +47,7 @@ class Write:
 
 def insert(row: Model) -> Write:
     """The INSERT of a row that was made, but not saved."""
-    model = type(row)
-    fields = model._meta.fields_map
-    values = (
-        fields[name].to_db_value(getattr(row, name), row)
-        for name in model._meta.fields_db_projection
-    )
-    return Write(_insertion(model), tuple(values))
+    return Write(_insertion(type(row)), rows.values(row))
 
 
 async def write(*writes: Write) -> None:

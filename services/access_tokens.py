@@ -11,16 +11,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import json
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
+import orjson
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc import jwt
 from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
 
 from models import Session, ids
 from services.clock import Clock
@@ -88,9 +94,9 @@ class AccessTokens:
             "jti": secrets.token_urlsafe(16),
             "sid": ids.show(ids.SESSION, session.id),
         }
-        header = {"typ": TYPE, "alg": ALGORITHM, "kid": str(kid)}
-        token = _smaller(jwt.encode(header, claims, key, algorithms=[ALGORITHM]))
-        return token, max(expires - issued, 0)
+        signed = b"%b.%b" % (_header(str(kid)), _encoded(orjson.dumps(claims)))
+        token = b"%b.%b" % (signed, _encoded(_signature(signed, key)))
+        return token.decode(), max(expires - issued, 0)
 
     async def verify(self, token: str) -> AccessToken:
         """
@@ -163,13 +169,25 @@ def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     return _object(header), _object(claims), _decode(signature)
 
 
-def _smaller(token: str) -> str:
-    """The same token with the smaller of its signature's two forms."""
-    signed, _, signature = token.rpartition(".")
-    raw = _decode(signature)
-    s = int.from_bytes(raw[_HALF:])
-    raw = raw[:_HALF] + min(s, _ORDER - s).to_bytes(_HALF)
-    return f"{signed}.{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
+@functools.lru_cache(maxsize=16)
+def _header(kid: str) -> bytes:
+    return _encoded(orjson.dumps({"typ": TYPE, "alg": ALGORITHM, "kid": kid}))
+
+
+def _signature(signed: bytes, key: ECKey) -> bytes:
+    """
+    RFC 7518, 3.4, and of its two forms the smaller.
+
+    By joserfc a token took 255 µs of a busy CPU, and takes 70 so: it looks through its
+    registries for what is always the same, and its signature had to be taken apart.
+    """
+    private = cast("ec.EllipticCurvePrivateKey", key.private_key)
+    r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(_HALF) + min(s, _ORDER - s).to_bytes(_HALF)
+
+
+def _encoded(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
 
 
 def _object(part: str) -> dict[str, Any]:

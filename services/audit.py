@@ -23,6 +23,7 @@ from models import (
     database,
     digests,
     ids,
+    rows,
 )
 from services.callers import Caller
 from services.clock import Clock
@@ -113,7 +114,8 @@ class Audit:
         :param by_system: nobody asked for it: a rule or the passing of time did.
         """
         actor = Caller(caller.origin, user=by) if by else caller
-        return AuditEvent(
+        return rows.new(
+            AuditEvent,
             id=ids.new(),
             occurred_at=self._clock(),
             action=action,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from models import RefreshToken, Session, User, database, digests
+from models import RefreshToken, Session, User, database, digests, rows
 from models.together import Write, insert
 from services.clock import Clock
 from services.keys import DerivingKey, Keys
@@ -127,7 +127,8 @@ class RefreshTokens:
         return Issued(successor, current.id, row)
 
     def _row(self, text: str, session_id: uuid.UUID, key: DerivingKey) -> RefreshToken:
-        return RefreshToken(
+        return rows.new(
+            RefreshToken,
             digest=digests.of(text),
             session_id=session_id,
             key_id=key.id,

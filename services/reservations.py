@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models import Progress, SpentCode, SpentState, database, digests, together
+from models import Progress, SpentCode, SpentState, database, digests, rows, together
 from models.together import Write, insert
 from services import states
 from services.clock import Clock
@@ -146,7 +146,8 @@ class Reservations:
     async def _reserved(self, presented: Presented) -> bool:
         """Code and state, both or neither."""
         now = self._clock()
-        code = SpentCode(
+        code = rows.new(
+            SpentCode,
             digest=presented.code,
             request_digest=presented.request,
             progress=Progress.PENDING,
@@ -156,7 +157,7 @@ class Reservations:
         writes = [insert(code)]
         if presented.state is not None:
             expires_at = now + STATES_KEPT
-            state = SpentState(digest=presented.state, expires_at=expires_at)
+            state = rows.new(SpentState, digest=presented.state, expires_at=expires_at)
             writes.append(insert(state))
         try:
             await together.write(*writes)

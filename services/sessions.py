@@ -18,6 +18,7 @@ from models import (
     database,
     digests,
     ids,
+    rows,
 )
 from models.together import Write
 from services import refresh_tokens
@@ -169,7 +170,8 @@ class Sessions:
         device = (device or Device()).bounded()
         ends_at = now + timedelta(seconds=app.session_lifetime)
         idle_at = now + timedelta(seconds=app.refresh_token_lifetime)
-        session = Session(
+        session = rows.new(
+            Session,
             id=ids.new(),
             user_id=user.id,
             app_id=app.id,

@@ -1,10 +1,9 @@
 """
 PostgreSQL through asyncpg, with bounds on every wait.
 
-* asyncpg resets a connection at each release (`pg_advisory_unlock_all`, `RESET ALL` …):
-  a round trip per checkout for session state that nothing here uses. Open transactions
-  are rolled back all the same.
-* Its pool waits for ever for a free connection, and a statement for ever for an answer.
+* asyncpg's pool resets a connection at each release (`pg_advisory_unlock_all`, `RESET
+  ALL` …), and makes a task to do so: `models/backends/pool.py` does not.
+* A statement waits for ever for an answer.
 * Tortoise loses a connection of its pool whenever a BEGIN fails, and waits for a server
   that does not answer before it gives one back: ten such requests, and the pool is dry.
 * asyncpg spends all of its time on the first of several hosts where that is silent.
@@ -13,13 +12,13 @@ PostgreSQL through asyncpg, with bounds on every wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from asyncpg.pool import Pool, PoolConnectionProxy
 from tortoise.backends.asyncpg.client import AsyncpgDBClient, TransactionWrapper
 from tortoise.backends.base.client import (
     NestedTransactionContext,
@@ -27,17 +26,17 @@ from tortoise.backends.base.client import (
     TransactionContext,
 )
 from tortoise.connection import ConnectionToken, get_connections
+from tortoise.exceptions import IntegrityError, OperationalError
 
 from models import outages
 from models.backends.guarded import Guarded
+from models.backends.pool import Lent, Loan, Pool
 
 T = TypeVar("T")
 
 # Seconds. Connecting to one of several hosts: one that is silent must not keep us from
 # the next.
 HOST_TIMEOUT = 1.5
-# Giving a connection back: what takes longer is cut off, and connected anew.
-RELEASE_TIMEOUT = 1.0
 # Closing the pool, of the ten seconds that a stop may take.
 CLOSE_TIMEOUT = 1.0
 
@@ -75,10 +74,6 @@ class Hosts:
         return await asyncpg.connect(**given)
 
 
-async def keep_session_state(connection: asyncpg.Connection) -> None:
-    """There is none to reset."""
-
-
 class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
     def __init__(self, *, hosts: list[tuple[str, int]], **options: Any) -> None:
         super().__init__(**options)
@@ -86,57 +81,54 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         self._several = len(hosts) > 1
         self._finishing: set[asyncio.Task[None]] = set()
 
-    async def create_pool(self, **options: Any) -> asyncpg.Pool:
-        for name in ("host", "port"):
+    async def create_pool(self, **options: Any) -> Any:
+        size = options.pop("max_size")
+        for name in ("host", "port", "min_size"):
             options.pop(name, None)
-        return await Pool(
-            **options,
-            max_queries=50_000,
-            max_inactive_connection_lifetime=300.0,
-            connect=self._hosts.connect,
-            setup=None,
-            init=None,
-            reset=keep_session_state,
-            record_class=asyncpg.Record,
-        )
+        return Pool(partial(self._hosts.connect, **options), size=size)
+
+    @property
+    def pool(self) -> Pool | None:
+        return cast("Pool | None", self._pool)
 
     def in_use(self) -> int:
         """Connections that are lent out at the moment."""
-        pool = self._pool
-        return pool.get_size() - pool.get_idle_size() if pool else 0
+        return self.pool.in_use if self.pool else 0
 
-    @asynccontextmanager
-    async def held(self) -> AsyncGenerator[PoolConnectionProxy]:
-        """A connection of the pool."""
-        connection = await self.lent()
-        try:
-            yield connection
-        except asyncio.CancelledError:
-            # asyncpg asks the server to give up the statement, and waits for its word.
-            self.finish(self.release(connection))
-            raise
-        except BaseException:
-            await self.release(connection)
-            raise
-        await self.release(connection)
-
-    async def lent(self) -> PoolConnectionProxy:
+    async def lent(self) -> Lent:
+        """A connection, and the pool that it is to be given back to."""
         if self._pool is None:
             async with self._pool_init_lock:
                 if self._pool is None:
                     await self.create_connection(with_db=True)
-        assert self._pool is not None  # noqa: S101
-        return await self._pool.acquire()
-
-    async def release(self, connection: PoolConnectionProxy) -> None:
-        """Give it back; whatever goes wrong, it is out of the way then."""
-        if self._pool is None:
-            return
-        with suppress(Exception):
-            await self._pool.release(connection, timeout=RELEASE_TIMEOUT)
+        pool = cast("Pool", self._pool)
+        return pool, await pool.lend()
 
     def acquire_connection(self) -> Any:
-        return self.held()
+        return Loan(self.lent)
+
+    async def execute_query_dict(
+        self, query: str, values: list[Any] | None = None
+    ) -> list[dict[str, Any]]:
+        return await self.guarded(self._fetched, query, values or ())
+
+    async def _fetched(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """As Tortoise does it, without its wrappers: most statements come this way."""
+        pool, connection = await self.lent()
+        self.log.debug("%s: %s", query, values)
+        try:
+            rows = await connection.fetch(query, *values)
+        except asyncio.CancelledError:
+            pool.drop(connection)
+            raise
+        except BaseException as error:
+            pool.take_back(connection)
+            translated = _translated(error)
+            if translated is None:
+                raise
+            raise translated from error
+        pool.take_back(connection)
+        return [dict(row) for row in rows]
 
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         try:
@@ -149,7 +141,11 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         """A primary that was demoted answers as before; it just takes no writes."""
         cause = error.__cause__
         if self._several and cause is not None and outages.is_read_only(cause):
-            await self._expire_connections()
+            self._expire()
+
+    def _expire(self) -> None:
+        if self.pool is not None:
+            self.pool.expire()
 
     def finish(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Work that goes on to its end, whoever waits for it no longer."""
@@ -164,7 +160,7 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         _ = task.cancelled() or task.exception()
 
     async def _close(self) -> None:
-        pool, self._pool = self._pool, None
+        pool, self._pool = self.pool, None
         if pool is None:
             return
         try:
@@ -177,6 +173,15 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         return Transaction(self)
 
 
+def _translated(error: BaseException) -> Exception | None:
+    """What Tortoise makes of an error of asyncpg's, if anything."""
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        return IntegrityError(error)
+    if isinstance(error, (asyncpg.SyntaxOrAccessError, asyncpg.DataError)):
+        return OperationalError(error)
+    return None
+
+
 class PooledTransaction(Guarded, TransactionWrapper):
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         return await cast("Guarded", self._parent).guarded(ask, *values)
@@ -187,6 +192,8 @@ class PooledTransaction(Guarded, TransactionWrapper):
 
 class Transaction(TransactionContext):
     """Holds a connection from BEGIN until COMMIT or ROLLBACK has been done."""
+
+    _lender: Pool
 
     def __init__(self, client: BoundedAsyncpgClient) -> None:
         self._parent = client
@@ -211,16 +218,17 @@ class Transaction(TransactionContext):
         await self._parent.guarded(asyncio.shield, ended)
 
     async def _begin(self) -> None:
-        connection = await self._parent.lent()
-        self._client._connection = cast("Any", connection)
+        self._lender, connection = await self._parent.lent()
+        self._client._connection = connection
         try:
             await self._client.begin()
         except BaseException:
             connection.terminate()
+            self._lender.take_back(connection)
             raise
 
     async def _end(self, *, keep: bool) -> None:
-        connection = cast("PoolConnectionProxy", self._client._connection)
+        connection = self._client._connection
         try:
             async with asyncio.timeout(outages.PATIENCE):
                 await (self._client.commit() if keep else self._client.rollback())
@@ -231,7 +239,7 @@ class Transaction(TransactionContext):
             if keep:
                 raise
         finally:
-            await self._parent.release(connection)
+            self._lender.take_back(connection)
 
 
 def get_client_class(db_info: dict[str, Any]) -> type[BoundedAsyncpgClient]:

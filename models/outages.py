@@ -68,14 +68,13 @@ class Patience:
             return self._left
         return self._left - (time.monotonic() - self._since)
 
-    def begin(self) -> None:
-        """A statement waits from now on."""
+    def __enter__(self) -> None:
+        """Somebody waits, until the block ends."""
         if not self._waiting:
             self._since = time.monotonic()
         self._waiting += 1
 
-    def end(self) -> None:
-        """It waits no longer."""
+    def __exit__(self, *_: object) -> None:
         left = self.left()
         self._waiting -= 1
         if not self._waiting:
@@ -111,12 +110,9 @@ async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
     try:
         if left <= 0:
             raise TimeoutError
-        patience.begin()
-        try:
+        with patience:
             async with asyncio.timeout(left):
                 return await ask(*values)
-        finally:
-            patience.end()
     except Exception as error:
         if not is_outage(error):
             raise

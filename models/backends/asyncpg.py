@@ -25,6 +25,7 @@ from tortoise.backends.base.client import (
     TransactionalDBClient,
     TransactionContext,
 )
+from tortoise.backends.base_postgres.client import translate_exceptions
 from tortoise.connection import ConnectionToken, get_connections
 from tortoise.exceptions import IntegrityError, OperationalError
 
@@ -110,14 +111,17 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
     async def execute_query_dict(
         self, query: str, values: list[Any] | None = None
     ) -> list[dict[str, Any]]:
-        return await self.guarded(self._fetched, query, values or ())
+        return [dict(row) for row in await self.rows(query, values or ())]
 
-    async def _fetched(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    async def rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
         """As Tortoise does it, without its wrappers: most statements come this way."""
+        return await self.guarded(self._rows, query, values)
+
+    async def _rows(self, query: str, values: Sequence[Any]) -> list[asyncpg.Record]:
         pool, connection = await self.lent()
         self.log.debug("%s: %s", query, values)
         try:
-            rows = await connection.fetch(query, *values)
+            rows: list[asyncpg.Record] = await connection.fetch(query, *values)
         except asyncio.CancelledError:
             pool.drop(connection)
             raise
@@ -128,7 +132,7 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
                 raise
             raise translated from error
         pool.take_back(connection)
-        return [dict(row) for row in rows]
+        return rows
 
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         try:
@@ -185,6 +189,15 @@ def _translated(error: BaseException) -> Exception | None:
 class PooledTransaction(Guarded, TransactionWrapper):
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         return await cast("Guarded", self._parent).guarded(ask, *values)
+
+    async def rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
+        return await self.guarded(self._rows, query, values)
+
+    @translate_exceptions
+    async def _rows(self, query: str, values: Sequence[Any]) -> list[asyncpg.Record]:
+        async with self.acquire_connection() as connection:
+            self.log.debug("%s: %s", query, values)
+            return cast("list[asyncpg.Record]", await connection.fetch(query, *values))
 
     def _in_transaction(self) -> TransactionContext:
         return NestedTransactionContext(PooledTransaction(self))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from tortoise.backends.base.client import BaseDBAsyncClient
 
@@ -42,3 +42,8 @@ class Guarded(BaseDBAsyncClient):
 
     async def execute_script(self, query: str) -> None:
         await self.guarded(super().execute_script, query)
+
+    async def rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
+        """The driver's own rows: sequences that know their columns' names, too."""
+        _, rows = await self.execute_query(query, list(values))
+        return cast("Sequence[Any]", rows)

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 # JWKS may be cached for five minutes; twice that passes before a new key signs.
 PUBLISHED_BEFORE_USE = timedelta(minutes=10)
 
-# How stale another process's view may be. It may publish a new key so much later, and
-# its JWKS be cached for five minutes from then: still before the key signs.
+# How stale another process's view may be when it signs or verifies: less than a new key
+# is published before it signs.
 REFRESHED_EVERY = timedelta(minutes=1)
 
 # The longest that an app may set.
@@ -114,8 +114,12 @@ class Keys:
         return self._signing.get(id)
 
     async def published(self) -> list[dict[str, str]]:
-        """The JWKS (RFC 7517): every key whose signatures count now or soon."""
-        await self._refresh()
+        """
+        The JWKS (RFC 7517): every key whose signatures count now or soon.
+
+        Read anew each time: a new key is published at once, by every process.
+        """
+        await self._read()
         now = self._clock()
         return [key.jwk for key in self._signing.values() if key.counts(now)]
 
@@ -217,6 +221,10 @@ class Keys:
         # Anybody may send a `kid` that is not there: asked for at most once a second.
         if missing and self._read_at and now - self._read_at < timedelta(seconds=1):
             return
+        await self._read()
+
+    async def _read(self) -> None:
+        now = self._clock()
         rows = await ServerKey.all()
         signing = [row for row in rows if row.purpose is KeyPurpose.SIGNING]
         deriving = [row for row in rows if row.purpose is KeyPurpose.DERIVING]

@@ -198,6 +198,8 @@ async def test_a_new_signing_key_under_logins_and_refreshes(house: House) -> Non
 async def test_a_new_key_is_published_at_once_and_an_old_one_leaves(
     house: House,
 ) -> None:
+    """By every process: a verifier that asks another one must not lack it."""
+
     async def published(process: House) -> list[str]:
         answer = await process.client.get("/.well-known/jwks.json")
         for key in answer.json()["keys"]:
@@ -210,7 +212,6 @@ async def test_a_new_key_is_published_at_once_and_an_old_one_leaves(
         await house.services.keys.rotate_signing()
 
         assert len(await published(house)) == 2
-        house.clock.advance(seconds=61)
         assert set(await published(other)) == set(await published(house))
         house.clock.advance(minutes=72)
         assert old not in await published(house)

@@ -11,6 +11,7 @@ The lower bound is an address's own: ten guesses of a stranger's lock nobody els
 
 from __future__ import annotations
 
+import functools
 import math
 import uuid
 from dataclasses import dataclass
@@ -32,6 +33,20 @@ class Bound:
 
 FROM_ONE_ADDRESS = Bound(10, timedelta(minutes=15), "attempts.address")
 FROM_EVERYWHERE = Bound(100, timedelta(days=1), "attempts.everywhere")
+
+# Of each bound the guess that fills it: the tenth latest, or the hundredth.
+_FILLING = """
+SELECT * FROM (
+    SELECT {attempt}, '{here.rule}' AS rule FROM password_attempts attempt
+    WHERE account = $1 AND address = $2 AND created_at > $3
+    ORDER BY created_at DESC LIMIT 1 OFFSET {here.most} - 1
+) here
+UNION ALL SELECT * FROM (
+    SELECT {attempt}, '{everywhere.rule}' AS rule FROM password_attempts attempt
+    WHERE account = $1 AND created_at > $4
+    ORDER BY created_at DESC LIMIT 1 OFFSET {everywhere.most} - 1
+) everywhere
+"""
 
 _OLD = """
 DELETE FROM password_attempts WHERE id IN (
@@ -79,8 +94,7 @@ class Attempts:
         )
         async with database.transaction():
             await _take_turn(account)
-            await self._check(FROM_ONE_ADDRESS, now, account=account, address=address)
-            await self._check(FROM_EVERYWHERE, now, account=account)
+            await self._check(account, address, now)
             await attempt.save(force_create=True)
         return Attempt(attempt.id)
 
@@ -93,16 +107,40 @@ class Attempts:
         before = self._clock() - FROM_EVERYWHERE.window
         return len(await database.fetch(_OLD, before, limit))
 
-    async def _check(self, bound: Bound, now: datetime, **counted: str) -> None:
-        """Refuse until the last guess that fills the bound has left its window."""
-        counting = PasswordAttempt.filter(
-            created_at__gt=now - bound.window, **counted
-        ).order_by("-created_at")
-        filling = await counting.offset(bound.most - 1).first()
-        if filling is None:
+    async def _check(self, account: str, address: str, now: datetime) -> None:
+        """
+        :raises RateLimited: until the last guess that fills a bound leaves its window;
+            of both bounds the longer wait, or whoever obeys it is refused once more.
+        """
+        rows = await database.fetch(
+            _filling(),
+            account,
+            address,
+            now - FROM_ONE_ADDRESS.window,
+            now - FROM_EVERYWHERE.window,
+        )
+        windows = {
+            each.rule: each.window for each in (FROM_ONE_ADDRESS, FROM_EVERYWHERE)
+        }
+        waits: list[tuple[timedelta, str]] = []
+        for row in rows:
+            filling = database.read(PasswordAttempt, row, "attempt")
+            if filling is not None:
+                rule = str(row["rule"])
+                waits.append((filling.created_at + windows[rule] - now, rule))
+        if not waits:
             return
-        wait = filling.created_at + bound.window - now
-        raise RateLimited(bound.rule, retry_after=math.ceil(wait.total_seconds()))
+        wait, rule = max(waits)
+        raise RateLimited(rule, retry_after=math.ceil(wait.total_seconds()))
+
+
+@functools.cache
+def _filling() -> str:
+    return _FILLING.format(
+        attempt=database.columns(PasswordAttempt, "attempt"),
+        here=FROM_ONE_ADDRESS,
+        everywhere=FROM_EVERYWHERE,
+    )
 
 
 async def _take_turn(account: str) -> None:

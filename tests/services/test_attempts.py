@@ -93,6 +93,18 @@ async def test_a_hundred_a_day_from_everywhere(
     await attempts.begin("amy", HERE)
 
 
+async def test_of_two_bounds_the_longer_wait_is_told(attempts: Attempts) -> None:
+    """Whoever waits for as long as they were told to is not refused once more."""
+    for address in range(10):
+        for _ in range(10):
+            await attempts.begin("amy", f"192.0.2.{address}")
+
+    assert await refusal(attempts, "amy", "192.0.2.0") == (
+        "attempts.everywhere",
+        86_400,
+    )
+
+
 @pytest.mark.parametrize("addresses", [1, 30])
 async def test_guesses_made_at_once_count_one_another(
     attempts: Attempts, addresses: int

@@ -157,7 +157,9 @@ class Members:
         except wecom.MemberRefused as error:
             return _barred(error)
         except wecom.Misconfigured as error:
-            await self._problems.remember(source, error)
+            # Of user/get nothing is held against the source: logins go on without it.
+            if error.call == "gettoken":
+                await self._problems.remember(source, error)
             raise
         if profile.userid.casefold() != userid.casefold():
             raise refusals.WecomUnavailable("profile.of_another_member")

@@ -157,7 +157,9 @@ class Refreshing:
         try:
             async with self._members.deadline():
                 barred = await self._members.left(source, userid)
-        except wecom.Misconfigured:
+        except wecom.Misconfigured as error:
+            if error.call == "gettoken":
+                return  # Nobody could even ask.
             barred = None  # It was asked, and does not allow the question.
         except (wecom.WecomError, refusals.WecomUnavailable):
             return

@@ -593,6 +593,17 @@ async def test_wecom_not_allowing_the_question_ends_nothing(
     assert house.wecom.calls("user_get") == 1
 
 
+async def test_a_question_not_allowed_shuts_no_login_out(house: House) -> None:
+    """60020 from user/get lets a member log in: a refresh learns no more of it."""
+    entrance = await house.entrance()
+    token = await log_in(entrance)
+    house.wecom.fault("errcode", endpoint="user_get", errcode=60020, times=99)
+    house.clock.advance(hours=25)
+    await refreshed(house, token)
+
+    assert (await entrance.log_in("LiSi"))["__typename"] == "LoginSuccess"
+
+
 async def test_a_wrong_secret_ends_nothing(house: House) -> None:
     entrance = await house.entrance()
     token = await log_in(entrance)
@@ -600,6 +611,20 @@ async def test_a_wrong_secret_ends_nothing(house: House) -> None:
     house.clock.advance(hours=25)
 
     assert await refreshed(house, token)
+
+
+async def test_with_a_wrong_secret_nobody_was_asked(house: House) -> None:
+    """The right one again, a leaver must not have another day."""
+    entrance = await house.entrance()
+    token = await log_in(entrance)
+    await change_source(entrance, secret="wrong")
+    house.clock.advance(hours=25)
+    token = await refreshed(house, token)
+    await change_source(entrance, secret=examples.AGENT.secret)
+    house.wecom.person("zhangsan").status = 5
+    house.clock.advance(minutes=6)
+
+    assert failure(await refresh(house, token)) == NOT_ALLOWED
 
 
 async def test_somebody_elses_profile_ends_nothing(house: House) -> None:

@@ -33,7 +33,7 @@ class Server:
     async def start(self) -> None:
         command = [sys.executable, "-m", "hefu", "serve", "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=self.environ)  # noqa: ASYNC220, S603
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         async with httpx.AsyncClient() as client:
             while time.monotonic() < deadline:
                 with suppress(httpx.TransportError):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from models import Identity, RefreshToken, ServerKey, Session, User
+from models import Identity, RefreshToken, ServerKey, Session, User, ids
 from tests.house import Entrance, House, Json
 from tests.operations import administer, change, run
 from tests.serving import command, serving
@@ -110,12 +110,93 @@ async def test_what_ends_on_one_is_refused_at_once_on_the_other(house: House) ->
         await is_over(mine)
 
 
+async def test_what_replaced_or_unlinked_a_session_ends_it_on_both(
+    house: House,
+) -> None:
+    entrance = await house.entrance()
+    phone = {"installationId": "phone"}
+    async with serving(house) as [(_, one), (_, other)]:
+        here, there = through(one, entrance), through(other, entrance)
+        replaced = await here.log_in(device=phone)
+        assert await me(one, replaced) == await me(other, replaced) == 200
+        latest = await there.log_in(device=phone)
+        assert await me(one, replaced) == await me(other, replaced) == 401
+        assert await me(one, latest) == await me(other, latest) == 200
+
+        identity = await Identity.get(subject="zhangsan")
+        unlinked = {"id": ids.show(ids.IDENTITY, identity.id)}
+        await administer(other, "unlink_identity", unlinked)
+
+        assert await me(one, latest) == await me(other, latest) == 401
+        for ended in (replaced, latest):
+            refused = await refresh(one, ended["tokens"]["refreshToken"])
+            assert refused["code"] == "INVALID_REFRESH_TOKEN"
+
+
+async def test_a_leaver_is_out_on_both(house: House) -> None:
+    """The one that hears of it from WeCom ends what the other has opened."""
+    entrance = await house.entrance()
+    async with serving(house) as [(_, one), (_, other)]:
+        phone = await through(one, entrance).log_in()
+        tablet = await through(other, entrance).log_in()
+        assert await me(one, tablet) == await me(other, phone) == 200
+        house.wecom.person("zhangsan").status = 5
+        asked = house.wecom.calls("user_get")
+        await _a_day_later()
+
+        refused = await refresh(one, phone["tokens"]["refreshToken"])
+
+        assert (refused["code"], refused["retry"]) == ("MEMBER_NOT_ALLOWED", "NEVER")
+        assert await me(other, tablet) == await me(other, phone) == 401
+        refused = await refresh(other, tablet["tokens"]["refreshToken"])
+        assert refused["code"] == "INVALID_REFRESH_TOKEN"
+        assert house.wecom.calls("user_get") == asked + 1
+
+
+async def test_what_rests_on_a_source_waits_for_it_on_both(house: House) -> None:
+    entrance = await house.entrance()
+    source = {"id": entrance.source_id}
+    async with serving(house) as [(_, one), (_, other)]:
+        token = (await through(one, entrance).log_in())["tokens"]["refreshToken"]
+        token = (await refresh(other, token))["tokens"]["refreshToken"]
+        update = "update_wecom_mobile_identity_source"
+        await administer(one, update, {**source, "enabled": False})
+
+        for process in (one, other):
+            refused = await refresh(process, token)
+            assert refused["code"] == "IDENTITY_SOURCE_UNAVAILABLE"
+
+        await administer(other, update, {**source, "enabled": True})
+        token = (await refresh(one, token))["tokens"]["refreshToken"]
+        assert (await refresh(other, token))["__typename"] == "RefreshedSession"
+
+
+async def test_a_lost_answer_is_given_again_by_the_other(house: House) -> None:
+    entrance = await house.entrance()
+    async with serving(house) as [(_, one), (_, other)]:
+        lost = (await through(one, entrance).log_in())["tokens"]["refreshToken"]
+        token = (await refresh(one, lost))["tokens"]["refreshToken"]
+        await _half_a_minute_later()
+
+        again = await refresh(other, lost)
+
+        assert again["tokens"]["refreshToken"] == token
+        assert (await refresh(one, token))["__typename"] == "RefreshedSession"
+
+
 async def _half_a_minute_later() -> None:
     """These processes have clocks of their own: what they wrote is older, then."""
     for row in await RefreshToken.exclude(replaced_at=None):
         assert row.replaced_at
         row.replaced_at -= timedelta(seconds=31)
         await row.save()
+
+
+async def _a_day_later() -> None:
+    """Since WeCom was last asked about anybody."""
+    for identity in await Identity.all():
+        identity.checked_at -= timedelta(hours=25)
+        await identity.save()
 
 
 async def test_simultaneous_first_logins_end_in_one_account(house: House) -> None:

@@ -6,6 +6,7 @@ https://github.com/jetify-com/typeid/tree/main/spec
 
 from __future__ import annotations
 
+import functools
 from uuid import UUID
 
 from typeid import TypeID
@@ -53,6 +54,7 @@ def read(prefix: str, text: str) -> UUID | None:
     return found[1] if found and found[0] == prefix else None
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(text: str) -> tuple[str, UUID] | None:
     """The prefix and the UUID in `text`; None where it is no TypeID of ours."""
     if len(text) != _LENGTH or not text.isascii():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from dataclasses import dataclass
 
@@ -67,13 +68,7 @@ async def _find(key: str, app_id: str, source_key: str | uuid.UUID) -> Entrance:
     id = ids.read(ids.APP, app_id)
     if id is None:
         raise AppUnavailable("app.unknown")
-    sql = _FIND.format(
-        key=key,
-        app=database.columns(App, "app"),
-        source=database.columns(IdentitySource, "source"),
-        association=database.columns(Association, "association"),
-    )
-    row = await database.fetch_one(sql, id, source_key)
+    row = await database.fetch_one(_sql(key), id, source_key)
     app = database.read(App, row, "app") if row else None
     if row is None or app is None:
         raise AppUnavailable("app.unknown")
@@ -87,3 +82,13 @@ async def _find(key: str, app_id: str, source_key: str | uuid.UUID) -> Entrance:
     if database.read(Association, row, "association") is None:
         raise SourceUnavailable("source.not_associated")
     return Entrance(app, source)
+
+
+@functools.cache
+def _sql(key: str) -> str:
+    return _FIND.format(
+        key=key,
+        app=database.columns(App, "app"),
+        source=database.columns(IdentitySource, "source"),
+        association=database.columns(Association, "association"),
+    )

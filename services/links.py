@@ -7,6 +7,7 @@ finds that what a decision rested on has changed, and decides anew.
 
 from __future__ import annotations
 
+import functools
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -106,11 +107,7 @@ class Links:
 
     async def holder(self, corp_id: str, subject: str) -> Holder | None:
         """Who holds the identity of a member, in one statement."""
-        sql = _HOLDER.format(
-            identity=database.columns(Identity, "identity"),
-            user=database.columns(User, "account"),
-            version=_VERSION[database.dialect()],
-        )
+        sql = _holder(database.dialect())
         row = await database.fetch_one(sql, IdentityProvider.WECOM, corp_id, subject)
         if row is None:
             return None
@@ -369,6 +366,15 @@ class Links:
             values = *noted.values, holder.version
             noted = Write(_RETURNED_ALONE, values, needed=True)
         return noted, Write(_SEEN, seen, needed=True)
+
+
+@functools.cache
+def _holder(dialect: str) -> str:
+    return _HOLDER.format(
+        identity=database.columns(Identity, "identity"),
+        user=database.columns(User, "account"),
+        version=_VERSION[dialect],
+    )
 
 
 def account_of(holder: Holder) -> Account:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import wecom
@@ -59,7 +59,7 @@ class Profile:
         return cls(**known)
 
     def to_store(self) -> dict[str, Any]:
-        return {name: value for name, value in asdict(self).items() if value}
+        return {name: value for name in _NAMES if (value := getattr(self, name))}
 
     @property
     def subject(self) -> str:
@@ -74,6 +74,9 @@ class Profile:
     @property
     def emails(self) -> tuple[str, ...]:
         return tuple(mail for mail in (self.email, self.biz_mail) if mail)
+
+
+_NAMES = tuple(field.name for field in fields(Profile))
 
 
 def newest_picture(identities: Iterable[Identity]) -> str | None:

@@ -8,6 +8,7 @@ when a window ends is lost: with many processes the limit is met a little early.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class _Window:
     exhausted: bool = False
 
 
+@functools.lru_cache(maxsize=REMEMBERED)
 def neighbourhood(address: str) -> str:
     """
     The address, or of IPv6 its /64: the least that anybody is given.

@@ -9,6 +9,7 @@ same token again, though nothing that is stored could be read as one.
 from __future__ import annotations
 
 import base64
+import functools
 import secrets
 import uuid
 from collections.abc import AsyncGenerator, Sequence
@@ -140,18 +141,22 @@ async def held(text: str) -> tuple[RefreshToken, Session, User] | None:
     """The stored half of a presented token, and whose it is."""
     if len(text) != _LENGTH or not text.startswith(PREFIX):
         return None
-    sql = _HELD.format(
-        token=database.columns(RefreshToken, "token"),
-        session=database.columns(Session, "session"),
-        user=database.columns(User, "account"),
-    )
-    row = await database.fetch_one(sql, digests.of(text))
+    row = await database.fetch_one(_held(), digests.of(text))
     if row is None:
         return None
     token = database.read(RefreshToken, row, "token")
     session = database.read(Session, row, "session")
     user = database.read(User, row, "account")
     return (token, session, user) if token and session and user else None
+
+
+@functools.cache
+def _held() -> str:
+    return _HELD.format(
+        token=database.columns(RefreshToken, "token"),
+        session=database.columns(Session, "session"),
+        user=database.columns(User, "account"),
+    )
 
 
 def replacement(token: RefreshToken, successor: Issued) -> tuple[Write, Write]:

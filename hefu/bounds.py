@@ -48,8 +48,18 @@ INTROSPECTION_DEPTH = 30
 INTROSPECTIONS = {"__schema": 1, "__type": 4}
 
 PAST = Text(
-    "The document is past a bound: at most {bound}.", "文档超出限制：最多 {bound}。"
+    "The document is past a bound: at most {most} {what}.",
+    "文档超出限制：最多 {most} {what}。",
 )
+BYTES = Text("bytes", "字节")
+TOKENS = Text("tokens", "个词法单元")
+COMMENTS = Text("comments", "条注释")
+DEPTH = Text("levels of depth", "层深度")
+SELECTIONS = Text("selections", "个选择")
+ALIASES = Text("aliases", "个别名")
+DIRECTIVES = Text("directives", "个指令")
+ROOT_FIELDS = Text("root fields", "个根字段")
+INTROSPECTED_ALIASES = Text("aliases in introspection", "个内省别名")
 NESTED = Text("The document's fragments are nested too deeply.", "文档的片段嵌套过深。")
 ONCE = Text(
     "One login, bind, link, sign-in, password change or refresh per request.",
@@ -129,13 +139,13 @@ class _Survey:
         directives = extent.directives + len(definition.directives or ())
         for variable in definition.variable_definitions or ():
             directives += len(variable.directives or ())
-        self._hold("directives", directives, self._bounds.directives)
+        self._hold(DIRECTIVES, directives, self._bounds.directives)
         if isinstance(definition, OperationDefinitionNode):
             self._check_root(definition)
 
     def _check_root(self, operation: OperationDefinitionNode) -> None:
         names = self._names_at_root(operation.selection_set, frozenset())
-        self._hold("root fields", sum(names.values()), self._bounds.root_fields)
+        self._hold(ROOT_FIELDS, sum(names.values()), self._bounds.root_fields)
         for name, most in INTROSPECTIONS.items():
             self._hold(name, names.get(name, 0), most)
         if operation.operation is not OperationType.MUTATION:
@@ -154,10 +164,10 @@ class _Survey:
         for selection in selection_set.selections:
             extent = extent.beside(self._selection(selection, level, exempt=exempt))
             # Held at every step, so no number grows past what a few spreads add.
-            self._hold("levels of depth", max(level, extent.depth), deepest)
-            self._hold("selections", extent.selections, self._bounds.selections)
-            self._hold("aliases", extent.aliases, self._bounds.aliases)
-            self._hold("directives", extent.directives, self._bounds.directives)
+            self._hold(DEPTH, max(level, extent.depth), deepest)
+            self._hold(SELECTIONS, extent.selections, self._bounds.selections)
+            self._hold(ALIASES, extent.aliases, self._bounds.aliases)
+            self._hold(DIRECTIVES, extent.directives, self._bounds.directives)
         return extent
 
     def _selection(
@@ -181,7 +191,7 @@ class _Survey:
             exempt=exempt or introspects,
         )
         if introspects:
-            self._hold("aliases in introspection", inner.aliases, 0)
+            self._hold(INTROSPECTED_ALIASES, inner.aliases, 0)
         return Extent(
             1 if introspects else inner.depth + 1,
             inner.selections,
@@ -229,9 +239,9 @@ class _Survey:
         self._root_names[name] = names
         return names
 
-    def _hold(self, what: str, asked: int, most: int) -> None:
+    def _hold(self, what: Text | str, asked: int, most: int) -> None:
         if asked > most:
-            raise TooMuch(PAST, bound=f"{most} {what}")
+            raise TooMuch(PAST, most=most, what=what)
 
 
 def _add(names: dict[str, int], more: Iterable[tuple[str, int]]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from hefu import logs
+from hefu import logs, sentences
 from hefu.coercion import MOST_ERRORS
 from services.errors import BadRequest, RequestRejected, Unauthenticated, Unavailable
 from services.errors import UnauthenticatedReason as Reason
@@ -35,10 +35,19 @@ class Answers:
     def __init__(self, outages: tuple[type[BaseException], ...] = ()) -> None:
         self._outages = outages
 
-    def of_request(self, errors: Iterable[GraphQLError]) -> list[Entry]:
-        """Of a document or variables that would not do: all are the caller's."""
+    def of_request(
+        self, errors: Iterable[GraphQLError], language: Language
+    ) -> list[Entry]:
+        """
+        Of a document or variables that would not do: all are the caller's.
+
+        What is wrong in the same words at many places is told of the first.
+        """
+        described = {"code": BadRequest.code}
+        different = {error.message: error for error in reversed(list(errors))}
         return [
-            _entry(error, {"code": BadRequest.code}) for error in _first_ten(errors)
+            _entry(error, described, sentences.told(error.message, language))
+            for error in _first_ten(reversed(different.values()))
         ]
 
     def of_execution(
@@ -69,7 +78,7 @@ class Answers:
             return _entry(error, extensions(cause), cause.message(language))
         if _is_about_an_argument(error):
             # "Argument 'x' has invalid value: …" goes on with the value.
-            message = error.message.partition(":")[0]
+            message = sentences.told(error.message.partition(":")[0], language)
             return _entry(error, {"code": BadRequest.code}, message)
         log_bug(error.original_error or error, request_id, path=error.path)
         return _entry(error, internal(request_id), INTERNAL(language))

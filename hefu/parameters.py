@@ -9,21 +9,52 @@ import orjson
 from starlette.requests import Request
 
 from hefu import negotiation
+from services.language import Language, Text
 
 MOST_BYTES = 64 * 1024
 # Of Content-Length: more is no number of bytes, and int() of thousands is refused.
 MOST_DIGITS = 18
+
+BODY_NOT_JSON = Text("The body is not JSON in UTF-8", "请求体不是 UTF-8 编码的 JSON")
+NOT_JSON = Text("{name} is not JSON in UTF-8", "{name} 不是 UTF-8 编码的 JSON")
+NO_BATCHES = Text(
+    "Batches are not taken: send one request at a time",
+    "不接受批量请求：请逐个发送",
+)
+NO_OBJECT = Text("The body must be a JSON object", "请求体必须是 JSON 对象")
+COMPRESSED = Text("The body must not be compressed", "请求体不能压缩")
+CONTENT_TYPE = Text(
+    "The content type must be application/json, in UTF-8",
+    "内容类型必须是 UTF-8 编码的 application/json",
+)
+TOO_LARGE = Text(
+    "The body is past a bound: at most {most} bytes", "请求体超出限制：最多 {most} 字节"
+)
+NO_STRING = Text("{name} must be a string", "{name} 必须是字符串")
+NO_STRING_OR_NULL = Text(
+    "{name} must be a string or null", "{name} 必须是字符串或 null"
+)
+NO_OBJECT_OR_NULL = Text("{name} must be an object or null", "{name} 必须是对象或 null")
 
 
 class Refused(Exception):
     """The request is refused before there is anything to run."""
 
     def __init__(
-        self, status: int, message: str, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        text: Text,
+        headers: dict[str, str] | None = None,
+        **values: object,
     ) -> None:
-        super().__init__(message)
+        super().__init__(text.en)
         self.status = status
         self.headers = headers or {}
+        self._text = text
+        self._values = values
+
+    def message(self, language: Language) -> str:
+        return self._text(language, **self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +69,11 @@ async def read(request: Request) -> Parameters:
     if request.method == "GET":
         return _from_query(request)
     _check_headers(request)
-    body = _json(await _body(request), "The body")
+    body = _json(await _body(request), Refused(400, BODY_NOT_JSON))
     if isinstance(body, list):
-        raise Refused(400, "Batches are not taken: send one request at a time")
+        raise Refused(400, NO_BATCHES)
     if not isinstance(body, dict):
-        raise Refused(400, "The body must be a JSON object")
+        raise Refused(400, NO_OBJECT)
     return _checked(cast("dict[str, object]", body))
 
 
@@ -50,10 +81,10 @@ def _check_headers(request: Request) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         # A kilobyte of gzip can hold a gigabyte.
-        raise Refused(415, "The body must not be compressed", {"Accept-Encoding": ""})
+        raise Refused(415, COMPRESSED, {"Accept-Encoding": ""})
     # Of two headers a proxy may have checked the other one.
     if not negotiation.is_json(",".join(request.headers.getlist("content-type"))):
-        raise Refused(415, "The content type must be application/json, in UTF-8")
+        raise Refused(415, CONTENT_TYPE)
 
 
 async def _body(request: Request) -> bytes:
@@ -69,7 +100,7 @@ async def _body(request: Request) -> bytes:
 
 
 def _too_large() -> Refused:
-    return Refused(413, f"The body is past a bound: at most {MOST_BYTES} bytes")
+    return Refused(413, TOO_LARGE, most=MOST_BYTES)
 
 
 def _from_query(request: Request) -> Parameters:
@@ -80,27 +111,28 @@ def _from_query(request: Request) -> Parameters:
     }
     for name in ("variables", "extensions"):
         if given.get(name):
-            read_from[name] = _json(given[name].encode(errors="replace"), name)
+            text = given[name].encode(errors="replace")
+            read_from[name] = _json(text, Refused(400, NOT_JSON, name=name))
     return _checked(read_from)
 
 
-def _json(text: bytes, what: str) -> object:
+def _json(text: bytes, refusal: Refused) -> object:
     """Orjson refuses broken UTF-8, lone surrogates, deep nesting and huge numbers."""
     try:
         return cast("object", orjson.loads(text))
     except orjson.JSONDecodeError:
-        raise Refused(400, f"{what} is not JSON in UTF-8") from None
+        raise refusal from None
 
 
 def _checked(given: dict[str, object]) -> Parameters:
     query = given.get("query")
     if not isinstance(query, str):
-        raise Refused(400, "query must be a string")
+        raise Refused(400, NO_STRING, name="query")
     name = given.get("operationName")
     if name is not None and not isinstance(name, str):
-        raise Refused(400, "operationName must be a string or null")
+        raise Refused(400, NO_STRING_OR_NULL, name="operationName")
     for parameter in ("variables", "extensions"):
         if not isinstance(given.get(parameter), (dict, type(None))):
-            raise Refused(400, f"{parameter} must be an object or null")
+            raise Refused(400, NO_OBJECT_OR_NULL, name=parameter)
     variables = cast("dict[str, Any] | None", given.get("variables"))
     return Parameters(query, name, variables or {})

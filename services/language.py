@@ -14,14 +14,20 @@ class Language(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One sentence in both languages; `{name}` stands for a value."""
+    """One sentence in both languages; `{name}` stands for a value, or another text."""
 
     en: str
     zh: str
 
     def __call__(self, language: Language, /, **values: object) -> str:
         sentence = self.zh if language is Language.ZH else self.en
-        return sentence.format(**values) if values else sentence
+        if not values:
+            return sentence
+        told = {
+            name: value(language) if isinstance(value, Text) else value
+            for name, value in values.items()
+        }
+        return sentence.format(**told)
 
 
 @lru_cache(maxsize=64)

@@ -7,7 +7,7 @@ thousand rows in one small document. The estimate takes every list at its fulles
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
 from typing import Any
 
 from graphql import (
@@ -37,10 +37,14 @@ from graphql import (
 
 LARGEST_PAGE = 100
 USUAL_PAGE = 20
-# Lists that take no page size: a person's identities, the methods of a ticket.
-USUAL_LIST = 10
-# A list of ids in a variable is no longer than the request's body.
-MOST_ITEMS = 2_000
+# Lists that take no page size: a person's identities, one for each corp, and the
+# methods of a ticket. Ten would forbid what the bound on depth allows: an account's
+# identities' account, four times over.
+USUAL_LIST = 5
+# A list of ids in a variable is no longer than the request's body, at two bytes each.
+MOST_ITEMS = 32 * 1024
+# The arguments that say how large a page is to be.
+ENDS = frozenset({"first", "last"})
 # The wrappers of a page stand for the page itself and load nothing of their own.
 WRAPPERS = ("Connection", "Edge", "PageInfo")
 
@@ -62,6 +66,40 @@ def of(
 ) -> int:
     """The cost with these (coerced) variables."""
     return _Estimate(schema, fragments, variables).operation(operation)
+
+
+def page_sizes(
+    operation: OperationDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+) -> Iterator[ValueNode]:
+    """What `first` and `last` are given anywhere in a valid operation."""
+    waiting = [operation.selection_set]
+    entered: set[str] = set()
+    while waiting:
+        for selection in waiting.pop().selections:
+            if isinstance(selection, FieldNode):
+                for argument in selection.arguments or ():
+                    if argument.name.value in ENDS:
+                        yield argument.value
+            below = _below(selection, fragments, entered)
+            if below is not None:
+                waiting.append(below)
+
+
+def _below(
+    selection: SelectionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    entered: set[str],
+) -> SelectionSetNode | None:
+    if isinstance(selection, (FieldNode, InlineFragmentNode)):
+        return selection.selection_set
+    if not isinstance(selection, FragmentSpreadNode):
+        return None
+    name = selection.name.value
+    if name in entered:
+        return None
+    entered.add(name)
+    return fragments[name].selection_set
 
 
 class _Estimate:

@@ -17,12 +17,14 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     InlineFragmentNode,
+    IntValueNode,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
     SelectionSetNode,
     ValuesOfCorrectTypeRule,
+    VariableNode,
     Visitor,
     parse,
     specified_rules,
@@ -36,6 +38,7 @@ from hefu import bounds, costs, plans
 from hefu.bounds import Bounds, TooMuch
 from hefu.coercion import MOST_ERRORS, MaskedValuesRule
 from hefu.plans import Plan
+from services import pages
 from services.errors import BadRequest
 from services.language import Text
 
@@ -64,8 +67,8 @@ COST = Text(
     " pages or fewer nested lists.",
     "该查询可能加载 {cost} 个对象，超出上限 {most}：请减小页大小或减少嵌套列表。",
 )
-# graphql-core's own sentence names the bound.
-PARSING_STOPPED = Text("{told}", "文档超出限制：{told}")
+# graphql-core stops at these by a sentence of its own, which names one of them.
+STOPPED_BY = {"tokens": bounds.TOKENS, "comments": bounds.COMMENTS}
 
 
 class Invalid(Exception):
@@ -101,6 +104,10 @@ class Document:
         # the bound are priced again with each request's variables.
         self._priced = {
             name: costs.worst(schema, operation, self._fragments) > limits.cost
+            for name, operation in self._operations.items()
+        }
+        self._page_sizes = {
+            name: tuple(costs.page_sizes(operation, self._fragments))
             for name, operation in self._operations.items()
         }
         self._plans = {
@@ -141,6 +148,19 @@ class Document:
 
     def is_query(self, operation: OperationDefinitionNode) -> bool:
         return operation.operation is OperationType.QUERY
+
+    def hold_page_sizes(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
+    ) -> None:
+        """Raises TooMuch where a page is to be larger than allowed, or of nothing."""
+        for value in self._page_sizes[operation.name.value if operation.name else None]:
+            size: Any = None
+            if isinstance(value, IntValueNode):
+                size = int(value.value)
+            if isinstance(value, VariableNode):
+                size = variables.get(value.name.value)
+            if size is not None and not 1 <= size <= pages.LARGEST:
+                raise TooMuch(pages.PAGE_SIZE, largest=pages.LARGEST)
 
     def hold_cost(
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
@@ -202,13 +222,13 @@ class Documents:
             hide_suggestions=not introspection,
         )
         if errors:
-            raise Invalid(errors)
+            raise Invalid(errors if introspection else list(map(_bare, errors)))
         return tree
 
     def _parse(self, query: str) -> DocumentNode:
         most = self._limits
         if len(query.encode(errors="surrogatepass")) > most.source_bytes:
-            raise TooMuch(bounds.PAST, bound=f"{most.source_bytes} bytes")
+            raise TooMuch(bounds.PAST, most=most.source_bytes, what=bounds.BYTES)
         try:
             return parse(
                 query,
@@ -216,10 +236,15 @@ class Documents:
                 max_comments=most.comments,
             )
         except GraphQLSyntaxError as error:
-            message = error.message.removeprefix("Syntax Error: ")
-            if message.endswith("Parsing aborted."):
-                raise TooMuch(PARSING_STOPPED, told=message) from None
+            if error.message.endswith("Parsing aborted."):
+                raise self._stopped(error.message) from None
             raise Invalid([_without_token(error)]) from None
+
+    def _stopped(self, message: str) -> TooMuch:
+        for name, what in STOPPED_BY.items():
+            if f"{name}." in message:
+                return TooMuch(bounds.PAST, most=getattr(self._limits, name), what=what)
+        return TooMuch(bounds.NESTED)
 
     def _remember(self, key: tuple[str, bool], document: Document) -> None:
         self._cache[key] = document
@@ -257,6 +282,11 @@ def _text(node: SelectionNode, source: str) -> str:
 def _without_token(error: GraphQLSyntaxError) -> GraphQLError:
     message = _TOKEN.sub(r"\1", error.message)
     return GraphQLError(message, source=error.source, positions=error.positions)
+
+
+def _bare(error: GraphQLError) -> GraphQLError:
+    """ScalarLeafsRule suggests, whoever asks: "Did you mean 'me { ... }'?"."""
+    return GraphQLError(error.message.partition(" Did you mean ")[0], error.nodes)
 
 
 def _weight(key: tuple[str, bool]) -> int:

@@ -12,7 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 import orjson
 import strawberry
-from graphql import ExecutionResult, Executor, GraphQLSchema, OperationDefinitionNode
+from graphql import (
+    ExecutionResult,
+    Executor,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+)
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -25,9 +31,17 @@ from hefu.parameters import Parameters, Refused
 from hefu.plans import Plan
 from services import language
 from services.errors import RequestRejected, Unavailable
-from services.language import Language
+from services.language import Language, Text
 
 METHODS = "GET, POST"
+METHOD = Text("The method must be GET or POST", "请求方法必须是 GET 或 POST")
+QUERIES_ONLY = Text(
+    "GET is for queries: send it by POST", "GET 只用于查询：请以 POST 发送"
+)
+NOT_ACCEPTABLE = Text(
+    f"Answers are {negotiation.GRAPHQL} or {negotiation.JSON}",
+    f"响应类型为 {negotiation.GRAPHQL} 或 {negotiation.JSON}",
+)
 STATUSES = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "UNAVAILABLE": 503}
 
 
@@ -97,20 +111,17 @@ class GraphQLEndpoint(Generic[C]):
 
     async def _respond(self, request: Request) -> Response:
         if request.method not in {"GET", "POST"}:
-            return self._refuse(
-                Refused(405, "The method must be GET or POST", {"Allow": METHODS})
-            )
+            return self._refuse(Refused(405, METHOD, {"Allow": METHODS}), request)
         accept = ",".join(request.headers.getlist("accept"))
         if self._page and request.method == "GET" and negotiation.wants_page(accept):
             return await self._page(request)
         media = negotiation.answer_type(accept)
         if media is None:
-            kinds = f"{negotiation.GRAPHQL} or {negotiation.JSON}"
-            return self._refuse(Refused(406, f"Answers are {kinds}"))
+            return self._refuse(Refused(406, NOT_ACCEPTABLE), request)
         try:
             return await self._answer(request, media)
         except Refused as refused:
-            return self._refuse(refused, media)
+            return self._refuse(refused, request, media)
         except RequestRejected as rejection:
             return self._reject(rejection, request, media)
         except self._outages:
@@ -123,14 +134,18 @@ class GraphQLEndpoint(Generic[C]):
         try:
             document = self.documents.prepare(asked.query, introspection=introspection)
         except Invalid as invalid:
-            return self._never_began(self._answers.of_request(invalid.errors), media)
+            errors = self._answers.of_request(invalid.errors, _language(request))
+            return self._never_began(errors, media)
         operation = document.operation(asked.operation_name)
         if request.method == "GET" and not document.is_query(operation):
-            raise Refused(405, "GET is for queries: send it by POST", {"Allow": "POST"})
+            raise Refused(405, QUERIES_ONLY, {"Allow": "POST"})
         executor = self._build(document, operation, asked, context, introspection)
         if isinstance(executor, list):
-            return self._never_began(executor, media)
-        document.hold_cost(operation, executor.variable_values.coerced)
+            errors = self._answers.of_request(executor, _language(request))
+            return self._never_began(errors, media)
+        variables = executor.variable_values.coerced
+        document.hold_page_sizes(operation, variables)
+        document.hold_cost(operation, variables)
         data = None
         if self._replica and self._is_replicated(document, operation, context):
             # Loaders remember what they read: the primary is to be asked anew.
@@ -162,7 +177,7 @@ class GraphQLEndpoint(Generic[C]):
         asked: Parameters,
         context: C,
         introspection: bool,
-    ) -> Executor[Any] | list[Entry]:
+    ) -> Executor[Any] | list[GraphQLError]:
         executor = self._executor.build(
             self._schema,
             document.tree,
@@ -175,13 +190,12 @@ class GraphQLEndpoint(Generic[C]):
         )
         if not isinstance(executor, list):
             return executor
-        refusals = coercion.refusals(
+        return coercion.refusals(
             self._schema,
             operation,
             asked.variables,
             hide_suggestions=not introspection,
         )
-        return self._answers.of_request(refusals)
 
     async def _run(
         self, executor: Executor[Any], request: Request, media: str
@@ -215,8 +229,11 @@ class GraphQLEndpoint(Generic[C]):
         answer = {"errors": [entry]}
         return _encoded(answer, status, media, _challenge(status))
 
-    def _refuse(self, refused: Refused, media: str = negotiation.JSON) -> Response:
-        entry = {"message": str(refused), "extensions": {"code": "BAD_REQUEST"}}
+    def _refuse(
+        self, refused: Refused, request: Request, media: str = negotiation.JSON
+    ) -> Response:
+        message = refused.message(_language(request))
+        entry = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
         return _encoded({"errors": [entry]}, refused.status, media, refused.headers)
 
 

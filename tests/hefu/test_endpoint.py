@@ -27,6 +27,10 @@ async def send(
     return await client.post("/graphql", content=body, headers=named)
 
 
+def messages(answer: httpx.Response) -> list[str]:
+    return [error["message"] for error in answer.json()["errors"]]
+
+
 def codes(answer: httpx.Response) -> set[str]:
     return {error["extensions"]["code"] for error in answer.json()["errors"]}
 
@@ -180,6 +184,27 @@ async def test_past_a_bound_it_is_400_as_either(client: httpx.AsyncClient) -> No
         assert "20 root fields" in answer.json()["errors"][0]["message"]
 
 
+@pytest.mark.parametrize("size", [101, 0, -1])
+@pytest.mark.parametrize("end", ["first", "last"])
+async def test_a_page_size_past_its_bound_is_400_as_either(
+    client: httpx.AsyncClient, end: str, size: int
+) -> None:
+    literal = {"query": f"{{people({end}:{size}){{__typename}}}}"}
+    fragments = f"{{...F}} fragment F on Query{{people({end}:$n){{__typename}}}}"
+    given = {"query": f"query($n:Int){fragments}", "variables": {"n": size}}
+    default = {"query": f"query($n:Int={size}){fragments}"}
+    for asked in (literal, given, default):
+        for media in (GRAPHQL, JSON):
+            headers = {"Accept": media}
+            answer = await client.post("/graphql", json=asked, headers=headers)
+            assert answer.status_code == 400
+            assert codes(answer) == {"BAD_REQUEST"}
+            assert "100" in answer.json()["errors"][0]["message"]
+    for fine in (1, 100, None):
+        answer = await ask(client, f"query($n:Int){fragments}", variables={"n": fine})
+        assert "errors" not in answer.json()
+
+
 async def test_get_is_for_queries(client: httpx.AsyncClient) -> None:
     params = {"query": "query($n:String!){hello(name:$n)}", "variables": '{"n":"x"}'}
     answer = await client.get("/graphql", params=params)
@@ -239,7 +264,7 @@ async def test_introspection_is_for_those_with_a_role(
 async def test_names_are_suggested_to_those_with_a_role_only(
     client: httpx.AsyncClient,
 ) -> None:
-    asked = ("{helo}", "query($i:LoginInpu!){hello}", "{hello(nam:1)}")
+    asked = ("{helo}", "query($i:LoginInpu!){hello}", "{hello(nam:1)}", "{person}")
     for query in asked:
         assert "Did you mean" not in (await ask(client, query)).text
         answer = await client.post("/graphql", json={"query": query}, headers=ADMIN)
@@ -247,6 +272,49 @@ async def test_names_are_suggested_to_those_with_a_role_only(
 
 
 # ---------------------------------------------------------------- what errors say
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"[", {}),
+        (b"[]", {}),
+        (b"1", {}),
+        (b"{}", {}),
+        (b'{"query":"{hello}","variables":1}', {}),
+        (b'{"query":"{hello}","operationName":1}', {}),
+        (b'{"query":"{hello}","operationName":"x"}', {}),
+        (b'{"query":"query A{hello} query B{hello}"}', {}),
+        (b"{}".ljust(MOST_BYTES + 1), {}),
+        (b'{"query":"{hello}"}', {"content-type": "text/plain"}),
+        (b'{"query":"{hello}"}', {"content-encoding": "gzip"}),
+        (b'{"query":"{hello}"}', {"accept": "image/png"}),
+        (b'{"query":"{"}', {}),
+        (b'{"query":"{nothing}"}', {}),
+        (b'{"query":"{__schema{types{name}}}"}', {}),
+        (b'{"query":"query($a:String!){hello(name:$a)}"}', {}),
+        (b'{"query":"query($a:String!){hello(name:$a)}","variables":{"a":1}}', {}),
+        (b'{"query":"{' + b"hello " * 21 + b'}"}', {}),
+        (b'{"query":"{' + b"a " * 1001 + b'}"}', {}),
+        (b'{"query":"{hello}' + b"#\\n" * 201 + b'"}', {}),
+        (b'{"query":"{hello}' + b" " * 16384 + b'"}', {}),
+        (b'{"query":"{people(first:101){__typename}}"}', {}),
+        (b'{"query":"{fails}"}', {}),
+        (b'{"query":"{forbidden}"}', {}),
+        (b'{"query":"{anonymous}"}', {}),
+        (b'{"query":"{gone}"}', {}),
+    ],
+)
+async def test_whatever_is_refused_is_told_in_the_language_asked_for(
+    client: httpx.AsyncClient, body: bytes, headers: dict[str, str]
+) -> None:
+    english = await send(client, body, **headers)
+    chinese = await send(client, body, **headers, accept_language="zh-CN,zh;q=0.9")
+    assert english.status_code == chinese.status_code
+    for message in messages(english):
+        assert message.isascii()
+    for message in messages(chinese):
+        assert any("\u4e00" <= each <= "\u9fff" for each in message), message
 
 
 async def test_values_are_not_repeated(client: httpx.AsyncClient) -> None:
@@ -442,4 +510,5 @@ async def test_preflights(client: httpx.AsyncClient) -> None:
         assert answer.status_code == status
         allowed = answer.headers.get("access-control-allow-origin")
         assert allowed == (ORIGIN if status == 204 else None)
+        assert answer.headers["cache-control"] == "no-store"
         assert "x-request-id" in answer.headers

@@ -37,6 +37,14 @@ BOUNDS: dict[str, tuple[str, str]] = {
         "{me{sessions{nodes{user{sessions{nodes{user{sessions{nodes{id}}}}}}}}}}",
         "{me{sessions{nodes{user{sessions{nodes{user{sessions{nodes{user{id}}}}}}}}}}}",
     ),
+    "depth 10, in lists that take no page size": (
+        "{me{" + "identities{user{" * 4 + "id" + "}}" * 4 + "}}",
+        "{me{" + "identities{user{" * 4 + "identities{id}" + "}}" * 4 + "}}",
+    ),
+    "first and last 100": (
+        "query($n:Int=100){me{sessions(first:$n){nodes{id}}}}",
+        "query($n:Int=101){me{sessions(first:$n){nodes{id}}}}",
+    ),
     "30 aliases": (
         "{me{" + " ".join(f"a{n}:id" for n in range(30)) + "}}",
         "{me{" + " ".join(f"a{n}:id" for n in range(31)) + "}}",

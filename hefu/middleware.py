@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Collection
@@ -12,7 +13,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hefu import logs
-from hefu.errors import internal, log_bug
+from hefu.errors import INTERNAL, internal, log_bug
+from services import language
+from services.errors import Unavailable
+from services.language import Language
 
 # GraphiQL's editor styles inline and starts its workers from blobs; everything else
 # comes from here, and nothing may frame it.
@@ -30,6 +34,8 @@ SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
 )
+
+NOT_STORED = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,12 @@ class Envelope:
             log_bug(error, request_id)
             if status:
                 raise ConnectionAborted from None
-            await _internal(request_id)(scope, receive, wrapped)
+            await _internal(scope, request_id)(scope, receive, wrapped)
+        except asyncio.CancelledError:
+            # The stop has run out of time: whoever still waits is told so.
+            if status or not draining(scope):
+                raise
+            await _unavailable(scope)(scope, receive, wrapped)
         finally:
             self._tell(scope, status, time.perf_counter() - began)
 
@@ -142,10 +153,11 @@ class Cors:
         if "access-control-request-method" not in headers:
             return None
         if headers.get("origin") not in self._allowed:
-            return Response(status_code=403)
+            return Response(status_code=403, headers=NOT_STORED)
         return Response(
             status_code=204,
             headers={
+                **NOT_STORED,
                 "Access-Control-Allow-Methods": "GET, POST",
                 "Access-Control-Allow-Headers": (
                     "Authorization, Content-Type, Accept-Language"
@@ -171,6 +183,17 @@ def _add_cors(message: Message, cors: dict[str, str]) -> None:
             headers[name] = value
 
 
-def _internal(request_id: str) -> Response:
-    entry = {"message": "Internal error", "extensions": internal(request_id)}
-    return JSONResponse({"errors": [entry]}, 500, {"Cache-Control": "no-store"})
+def _internal(scope: Scope, request_id: str) -> Response:
+    message = INTERNAL(_language(scope))
+    entry = {"message": message, "extensions": internal(request_id)}
+    return JSONResponse({"errors": [entry]}, 500, NOT_STORED)
+
+
+def _unavailable(scope: Scope) -> Response:
+    message = Unavailable().message(_language(scope))
+    entry = {"message": message, "extensions": {"code": Unavailable.code}}
+    return JSONResponse({"errors": [entry]}, 503, NOT_STORED)
+
+
+def _language(scope: Scope) -> Language:
+    return language.preferred(Headers(scope=scope).get("accept-language"))

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 LINGER_SECONDS = 0.5
 FINISH_SECONDS = 8
 STOP_SECONDS = 10.0
+# A worker's own last resort: after what was cancelled had its moment to say so.
+EXIT_SECONDS = 9.4
 # A worker that dies at once would otherwise be replaced as fast as it dies.
 RESTART_SECONDS = 1.0
 
@@ -137,6 +140,8 @@ class Worker(uvicorn.Server):
         return self.force_exit or time.monotonic() >= self._stop_at
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            _exit_after(EXIT_SECONDS)
         self._drain.started = True
         self.should_exit = True
 
@@ -156,6 +161,19 @@ class Worker(uvicorn.Server):
     def _is_orphan(self) -> bool:
         """Its supervisor was killed: nobody would ever tell this worker to stop."""
         return self._plan.workers > 1 and os.getppid() != self._plan.parent
+
+
+def _exit_after(seconds: float) -> None:
+    """
+    End the process whatever still runs in it.
+
+    Passwords being hashed cannot be interrupted, and on a machine that is short of
+    cores the interpreter would wait for them longer than anybody waits for a stop.
+    Nothing is lost: what was answered is on disk, as after `kill -9`.
+    """
+    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer.daemon = True
+    timer.start()
 
 
 class Supervisor:

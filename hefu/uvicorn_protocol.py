@@ -2,8 +2,9 @@
 uvicorn's HTTP protocol with the limits that it lacks.
 
 It waits for ever for the rest of a request, takes heads of any size, keeps a
-connection whose reader has stopped reading, and does not exit while one is half sent.
-Conflicting lengths need nothing here: httptools 0.9 refuses them, which tests hold to.
+connection whose reader has stopped reading, does not exit while one is half sent, and
+loses the body of a request that would like another protocol. Conflicting lengths need
+nothing here: httptools 0.9 refuses them, which tests hold to.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
@@ -23,6 +25,9 @@ from hefu.middleware import SECURITY_HEADERS, new_request_id
 
 # A 16 KiB document by GET is 48 KiB once each of its bytes is percent-encoded.
 MOST_HEAD_BYTES = 64 * 1024
+
+# What is left out where a request asks for another protocol and is answered in HTTP.
+UPGRADES = frozenset({b"upgrade", b"http2-settings"})
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -36,6 +41,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        # Whether the parser has stopped at a head that asks for another protocol.
+        self._at_upgrade = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -54,7 +61,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self._await_request()
         if self._in_head:
             self._head_bytes += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        self._feed(data)
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse(431, f"At most {MOST_HEAD_BYTES} bytes of headers")
 
@@ -64,14 +72,68 @@ class GuardedProtocol(HttpToolsProtocol):
         self._await_request()
 
     def on_headers_complete(self) -> None:
+        self._check_framing()
+        self._at_upgrade = any(name in UPGRADES for name, _ in self.headers) and (
+            self.parser.should_upgrade()
+        )
+        if self._at_upgrade:
+            return
         self._in_head = False
         self._head_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._at_upgrade:
+            return
         self._request_is_whole()
         self._in_head = True
         super().on_message_complete()
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserUpgrade as stopped:
+            if self._at_upgrade:
+                self._stay_with_http(data[stopped.args[0] :])
+            else:
+                # CONNECT: what follows would be the tunnel's.
+                self.transport.close()
+
+    def _check_framing(self) -> None:
+        """
+        Refuse what a proxy in front may have read otherwise, by raising.
+
+        RFC 9112: 3.2, Host at most once; 6.1, a coding that is not understood, and one
+        in HTTP/1.0, whose end is anybody's guess.
+        """
+        names = [name for name, _ in self.headers]
+        codings = [
+            value.strip().lower()
+            for name, value in self.headers
+            if name == b"transfer-encoding"
+        ]
+        if names.count(b"host") > 1 or (codings and codings != [b"chunked"]):
+            raise ValueError("a head that can be read in two ways")
+        if codings and self.parser.get_http_version() == "1.0":
+            raise ValueError("a transfer coding in HTTP/1.0")
+
+    def _stay_with_http(self, rest: bytes) -> None:
+        """
+        Answer in HTTP/1.1 what asks for more: RFC 9110, 7.8.
+
+        Java's client asks for HTTP/2 with its first request, body and all, and the
+        parser takes all that follows such a head for the other protocol's.
+        """
+        self._at_upgrade = False
+        lines = [b"%s: %s" % each for each in self.headers if each[0] not in UPGRADES]
+        version = self.parser.get_http_version().encode()
+        first = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn does, to answer what was pipelined before a `Connection: close`.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(b"\r\n".join((first, *lines, b"", rest)))
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import strawberry
@@ -121,6 +122,12 @@ class Query:
     @strawberry.field
     def gone(self) -> str | None:
         raise DatabaseGone("host=db.internal")
+
+    @strawberry.field
+    async def stuck(self, seconds: float) -> str:
+        """In a thread, as passwords are hashed: nothing can interrupt it."""
+        await asyncio.to_thread(time.sleep, seconds)
+        return "done"
 
     @strawberry.field
     async def slow(self, seconds: float) -> str:

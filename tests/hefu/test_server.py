@@ -82,6 +82,9 @@ def test_an_answer_may_take_longer_than_a_request(server: Running) -> None:
         b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
         b"Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello",
         b"Content-Length: +5\r\n\r\nhello",
+        b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"Host: other\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 def test_conflicting_lengths_are_refused_and_hung_up_on(
@@ -91,6 +94,41 @@ def test_conflicting_lengths_are_refused_and_hung_up_on(
     answer = server.exchange(HEAD + conflict + smuggled)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_transfer_coding_in_http_1_0_is_refused(server: Running) -> None:
+    head = HEAD.replace(b"HTTP/1.1", b"HTTP/1.0")
+    answer = server.exchange(head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_a_request_for_another_protocol_is_answered_in_this_one(
+    server: Running, protocol: bytes, *, together: bool
+) -> None:
+    # As Java's client sends its first request, if it is not told to speak HTTP/1.1.
+    body = b'{"query":"{hello}"}'
+    head = (
+        HEAD
+        + b"Connection: Upgrade, HTTP2-Settings\r\nContent-Length: %d\r\n" % len(body)
+        + b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+        + b"Upgrade: "
+        + protocol
+        + b"\r\n\r\n"
+    )
+    after = b"GET /health/ready HTTP/1.1\r\nHost: hefu\r\nConnection: close\r\n\r\n"
+    with server.connect() as connection:
+        if together:
+            connection.sendall(head + body + after)
+        else:
+            connection.sendall(head)
+            time.sleep(0.1)  # The body comes in a segment of its own.
+            connection.sendall(body)
+            connection.sendall(after)
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+    assert b'{"data":{"hello":"Hello you"}}' in answer
 
 
 def test_heads_are_bounded(server: Running) -> None:
@@ -125,6 +163,32 @@ def test_a_stop_waits_for_answers_but_not_for_half_requests(server: Running) -> 
         assert b'{"data":{"slow":"done"}}' in read_all(answered)
     server.process.communicate(timeout=10)
     assert time.monotonic() - began < 5
+    assert server.process.returncode == 0
+
+
+def test_who_still_waits_when_the_stop_runs_out_of_time_is_told(
+    server: Running,
+) -> None:
+    body = b'{"query":"{slow(seconds: 60)}"}'
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b'"code":"UNAVAILABLE"' in answer
+    assert b"x-request-id: " in answer
+    server.process.communicate(timeout=20)
+    assert server.process.returncode == 0
+
+
+def test_what_cannot_be_interrupted_does_not_hold_up_the_stop(server: Running) -> None:
+    body = b'{"query":"{stuck(seconds: 60)}"}'
+    with server.connect() as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.communicate(timeout=30)
     assert server.process.returncode == 0
 
 

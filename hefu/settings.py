@@ -24,7 +24,9 @@ T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+# Of URLs and addresses to listen on. What `urlsplit` takes as a host may be no name at
+# all: it drops tabs and line breaks, and keeps spaces, backslashes and wildcards.
+_HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 PERIODS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
 LONGEST_WECOM_TIMEOUT = 8.0
 HIGHEST_PORT = 65535
@@ -119,9 +121,13 @@ class _Reader:
         if name in self._environ:
             raise ValueError(f"is set, and {name}_FILE too: one of them must go")
         try:
-            return Path(path).read_text(encoding="utf-8").strip() or default
-        except (OSError, UnicodeDecodeError):
+            text = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
             raise ValueError("the file it is to come from cannot be read") from None
+        if not text:
+            # A secret that was not mounted: the default would be another database.
+            raise ValueError("the file it is to come from is empty")
+        return text
 
 
 def _some_value(parse: Callable[[str], T], default: str) -> T:
@@ -173,23 +179,42 @@ def _url(text: str) -> SplitResult:
         raise ValueError("is not a URL") from None
     if url.scheme not in {"http", "https"} or not url.hostname:
         raise ValueError("is not an http(s) URL")
+    if not text.isprintable() or any(each in text for each in " \\"):
+        raise ValueError("holds characters that no URL holds")
     if url.username or url.password or "@" in url.netloc:
         raise ValueError("must not hold a user or a password")
     if url.query or url.fragment or "?" in text or "#" in text:
         raise ValueError("must not hold a query or a fragment")
+    host, colon, port = _host_and_port(url.netloc)
+    if not _HOST.fullmatch(host) or (colon and not port):
+        raise ValueError("names no host, or no port behind the colon")
     return url
+
+
+def _host_and_port(netloc: str) -> tuple[str, str, str]:
+    """Splits at the port's colon, not at one within [::1]."""
+    if netloc.endswith("]") or ":" not in netloc:
+        return netloc, "", ""
+    return netloc.rpartition(":")
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _public_url(text: str) -> str:
     url = _url(text)
-    if url.scheme != "https" and url.hostname not in LOOPBACK:
+    if url.scheme != "https" and not _is_loopback(url.hostname):
         raise ValueError("must be https: tokens are sent there (http on loopback only)")
     return text.rstrip("/")
 
 
 def _wecom_url(text: str) -> str:
     url = _url(text)
-    if url.scheme != "https" and url.hostname not in LOOPBACK:
+    if url.scheme != "https" and not _is_loopback(url.hostname):
         raise ValueError(
             "must be https: secrets are sent there (http on loopback only)"
         )
@@ -266,6 +291,10 @@ def _listen(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) <= HIGHEST_PORT:
+    if (
+        not _HOST.fullmatch(host)
+        or not port.isdecimal()
+        or not 0 < int(port) <= HIGHEST_PORT
+    ):
         raise ValueError("is neither like 127.0.0.1:9464 nor off")
     return host.strip("[]"), int(port)

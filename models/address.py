@@ -93,7 +93,10 @@ def _postgres(rest: str, wanted: str) -> Address:
     }
     if len(addresses) > 1:
         credentials["target_session_attrs"] = wanted
-    if options.get("pgbouncer", "0") == "1":
+    pooled = options.get("pgbouncer", "0")
+    if pooled not in {"0", "1"}:
+        raise BadAddress("pgbouncer= is neither 0 nor 1")
+    if pooled == "1":
         # Transaction pooling: the next statement may run on another connection.
         credentials["statement_cache_size"] = 0
     return Address("postgres", "models.backends.asyncpg", credentials)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,10 @@ UNSAFE = [
     ("HEFU_WECOM_URL", "https://"),
     ("HEFU_WECOM_URL", "https://[::1"),
     ("HEFU_WECOM_URL", "https://qyapi.weixin.qq.com:port"),
+    ("HEFU_WECOM_URL", "https://qyapi.weixin.qq.com\\@evil.example"),
+    ("HEFU_WECOM_URL", "https://qyapi weixin.example"),
+    ("HEFU_WECOM_URL", "https://qyapi.weixin\t.example"),
+    ("HEFU_WECOM_URL", "https://qyapi.weixin.qq.com:"),
     ("HEFU_WECOM_TIMEOUT", "0"),
     ("HEFU_WECOM_TIMEOUT", "9"),
     ("HEFU_WECOM_TIMEOUT", "nan"),
@@ -34,6 +39,10 @@ UNSAFE = [
     ("HEFU_ALLOWED_ORIGINS", "*"),
     ("HEFU_ALLOWED_ORIGINS", "https://admin.example/"),
     ("HEFU_ALLOWED_ORIGINS", "null"),
+    ("HEFU_ALLOWED_ORIGINS", "https://*.example.com"),
+    ("HEFU_DATABASE_URL", "postgres://hefu@db/hefu?pgbouncer=2"),
+    ("HEFU_METRICS_LISTEN", "http://127.0.0.1:9464"),
+    ("HEFU_PUBLIC_URL", "https://id example.com"),
     ("HEFU_TRUSTED_PROXIES", "proxy.example"),
     ("HEFU_SECRET_KEYS", "c2hvcnQ="),
     ("HEFU_SECRET_KEYS", "no base64"),
@@ -66,12 +75,23 @@ def test_an_unsafe_setting_is_refused_by_name(name: str, value: str) -> None:
         "https://qyapi.weixin.qq.com",
         "https://wecom.internal.example:8443/private",
         "http://127.0.0.1:8001",
+        "http://127.1.2.3:8001",
         "http://localhost:8001",
         "http://[::1]:8001",
     ],
 )
 def test_a_safe_address_of_wecom_is_taken(url: str) -> None:
     assert Settings.from_environ(environ(HEFU_WECOM_URL=url)).wecom_url == url
+
+
+def test_a_file_that_is_empty_is_no_setting(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("\n")
+    with pytest.raises(BadSettings) as refused:
+        Settings.from_environ(environ(HEFU_DATABASE_URL_FILE=str(file)))
+    [problem] = refused.value.problems
+    assert problem.startswith("HEFU_DATABASE_URL: ")
+    assert problem.endswith("is empty")
 
 
 def test_serve_names_each_and_repeats_no_value() -> None:

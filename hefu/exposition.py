@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
+from hefu.middleware import SECURITY_HEADERS, new_request_id
+
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -72,8 +74,12 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def version_string(self) -> str:
-        return "hefu"
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Dressed like any other answer: without the `Server` that the base sends."""
+        self.send_response_only(code, message)
+        for name, value in SECURITY_HEADERS:
+            self.send_header(name.decode(), value.decode())
+        self.send_header("X-Request-Id", new_request_id())
 
     def log_message(self, format: str, *arguments: object) -> None:
         """A scrape every few seconds is no news."""

@@ -28,6 +28,10 @@ async def scraped(port: int) -> Samples:
         answer = await client.get(f"http://127.0.0.1:{port}/metrics")
         elsewhere = await client.get(f"http://127.0.0.1:{port}/other")
     assert elsewhere.status_code == 404
+    for dressed in (answer, elsewhere):
+        assert "server" not in dressed.headers
+        assert dressed.headers["x-request-id"]
+        assert dressed.headers["x-content-type-options"] == "nosniff"
     return {
         (sample.name, tuple(sample.labels.values())): sample.value
         for family in text_string_to_metric_families(answer.text)

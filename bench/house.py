@@ -128,9 +128,9 @@ def databases(*wanted: str) -> Generator[dict[str, str]]:
 
 @contextlib.contextmanager
 def serving(
-    database_url: str, wecom_port: int, workers: int = 1
+    database_url: str, wecom_port: int, workers: int = 1, **more: str
 ) -> Generator[Measured]:
-    """A Hefu on that database, ready."""
+    """A Hefu on that database, ready; `more` are settings."""
     environ = {
         **os.environ,
         "HEFU_DATABASE_URL": database_url,
@@ -139,6 +139,7 @@ def serving(
         "HEFU_RATE_LIMIT_ADDRESS": "1000000/s",
         "HEFU_RATE_LIMIT_SOURCE": "1000000/s",
         "HEFU_LOG_LEVEL": "warning",
+        **more,
     }
     hefu = [sys.executable, "-m", "hefu"]
     subprocess.run([*hefu, "migrate"], env=environ, check=True, capture_output=True)
@@ -158,7 +159,7 @@ def serving(
 
 
 def _wait(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120  # Machines are busy.
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"http://127.0.0.1:{port}/health/ready").status_code == 200:

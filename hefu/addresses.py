@@ -49,6 +49,12 @@ def client(
     return str(nearest)
 
 
+def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether whoever connects is a proxy of ours."""
+    address = _parse(peer)
+    return address is not None and _is_trusted(address, trusted)
+
+
 def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address in network for network in trusted)
 

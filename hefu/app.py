@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+import wecom
 from hefu import addresses
 from hefu.api import schema
 from hefu.endpoint import GraphQLEndpoint
@@ -30,6 +32,9 @@ from services.assembly import Services, assemble
 from services.callers import Origin
 from services.clock import Clock, now
 from services.vault import Vault
+
+if TYPE_CHECKING:
+    from hefu.traces import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -157,13 +162,14 @@ def create_app(
     """
     settings = settings or Settings.from_environ(os.environ)
     metrics = Metrics() if settings.metrics_listen else None
+    traces = _traces(settings)
     services = assemble(
         settings.policy,
         vault=Vault(settings.secret_keys),
         wecom_url=settings.wecom_url,
         wecom_timeout=settings.wecom_timeout,
         clock=clock,
-        observe=metrics.wecom if metrics else None,
+        observe=_each(*(each.wecom for each in (metrics, traces) if each)),
         outcomes=metrics.outcomes() if metrics else None,
     )
     doors = Doors(settings, services)
@@ -177,11 +183,13 @@ def create_app(
         outages=OUTAGES,
         replica=replica,
         replicated=REPLICATED,
+        on_operation=traces.operation if traces else None,
     )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with database.opened(settings.database_url):
+        observe = traces.statement if traces else None
+        async with database.opened(settings.database_url, observe=observe):
             beside = [asyncio.create_task(_prune_now_and_then(services))]
             if metrics:
                 sampling = metrics.sample(services.passwords)
@@ -195,6 +203,10 @@ def create_app(
                 await services.close()
                 if replica:
                     await replica.close()
+                if traces:
+                    traces.stop()
+        if traces:
+            await traces.stopped()
 
     app = Starlette(
         routes=[
@@ -208,9 +220,31 @@ def create_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    return House(
+    house = traces.house if traces else House
+    return house(
         app, services, allowed_origins=settings.allowed_origins, metrics=metrics
     )
+
+
+def _traces(settings: Settings) -> Traces | None:
+    if not settings.traces:
+        return None
+    # OpenTelemetry need not be installed, and takes its time to import.
+    from hefu.traces import Traces  # noqa: PLC0415
+
+    return Traces(trusted=settings.trusted_proxies, wecom_url=settings.wecom_url)
+
+
+def _each(*observers: wecom.Observer) -> wecom.Observer | None:
+    """All of them as one, and one as itself."""
+    if len(observers) < 2:  # noqa: PLR2004
+        return observers[0] if observers else None
+
+    def observe(call: str, outcome: str, seconds: float) -> None:
+        for each in observers:
+            each(call, outcome, seconds)
+
+    return observe
 
 
 def _context_opener(

@@ -88,6 +88,7 @@ class GraphQLEndpoint(Generic[C]):
         replica: Replica | None = None,
         replicated: Collection[str] = (),
         documents: Documents | None = None,
+        on_operation: Callable[[OperationDefinitionNode], None] | None = None,
     ) -> None:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
@@ -98,6 +99,7 @@ class GraphQLEndpoint(Generic[C]):
         self._replica = replica
         self._replicated = frozenset(replicated)
         self._answers = Answers(outages)
+        self._on_operation = on_operation
         self.documents = documents or Documents(self._schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,6 +139,8 @@ class GraphQLEndpoint(Generic[C]):
             errors = self._answers.of_request(invalid.errors, _language(request))
             return self._never_began(errors, media)
         operation = document.operation(asked.operation_name)
+        if self._on_operation is not None:
+            self._on_operation(operation)
         if request.method == "GET" and not document.is_query(operation):
             raise Refused(405, QUERIES_ONLY, {"Allow": "POST"})
         executor = self._build(document, operation, asked, context, introspection)

@@ -34,7 +34,7 @@ SILENCED = (
     "tortoise",
 )
 # Their warnings say that a pool or a connection is in trouble, and carry no values.
-QUIETENED = ("asyncio", "uvicorn", "uvicorn.error")
+QUIETENED = ("asyncio", "opentelemetry", "uvicorn", "uvicorn.error")
 
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 # No id, time or port is a bare run of so many digits with a plus or a Chinese prefix.

@@ -57,6 +57,7 @@ class Metrics:
             "hefu_password_queue", "Passwords being hashed, or waiting for it"
         )
         self._pool = level("hefu_db_pool_in_use", "Database connections lent out")
+        self._tasks = level("hefu_asyncio_tasks", "Tasks that have not ended")
 
     def outcomes(self) -> Outcomes:
         return Outcomes(logins=self._login, refreshes=self._refresh)
@@ -74,6 +75,7 @@ class Metrics:
         while True:
             self._password_queue.set(passwords.queue)
             self._pool.set(database.connections_in_use())
+            self._tasks.set(len(asyncio.all_tasks()))
             await asyncio.sleep(SAMPLED_EVERY)
 
     def _login(self, outcome: str, seconds: float) -> None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -63,6 +64,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...]
     log_level: str
     metrics_listen: tuple[str, int] | None
+    traces: bool
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -94,6 +96,7 @@ class Settings:
             trusted_proxies=read("HEFU_TRUSTED_PROXIES", "", _networks),
             log_level=read("HEFU_LOG_LEVEL", "info", _log_level),
             metrics_listen=read("HEFU_METRICS_LISTEN", "off", _listen),
+            traces=read("HEFU_TRACES", "off", _traces),
         )
         if reader.problems:
             raise BadSettings(reader.problems)
@@ -271,6 +274,18 @@ def _switch(text: str) -> bool:
     if text.lower() in {"off", "false", "0", "no"}:
         return False
     raise ValueError("is neither on nor off")
+
+
+def _traces(text: str) -> bool:
+    if not _switch(text):
+        return False
+    try:
+        found = find_spec("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise ValueError("needs OpenTelemetry: pip install 'hefu[otel]'")
+    return True
 
 
 def _networks(text: str) -> tuple[Network, ...]:

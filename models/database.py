@@ -24,6 +24,7 @@ from tortoise.transactions import in_transaction
 from models.address import Address
 from models.backends.guarded import Guarded
 from models.outages import PATIENCE, DatabaseUnavailable, patience
+from models.statements import Observer
 
 __all__ = [
     "PATIENCE",
@@ -50,12 +51,13 @@ APP = "models"
 Taken = IntegrityError
 
 
-def configuration(address: Address) -> dict[str, Any]:
+def configuration(address: Address, observe: Observer | None = None) -> dict[str, Any]:
     """What Tortoise wants to know."""
     # Tortoise remembers statements by a connection's name: one per dialect, so that a
     # process may open the one database after the other.
     name = address.dialect
-    connection = {"engine": address.engine, "credentials": address.credentials}
+    credentials = {**address.credentials, "observe": observe}
+    connection = {"engine": address.engine, "credentials": credentials}
     app = {
         "models": ["models"],
         "migrations": "models.migrations",
@@ -65,11 +67,12 @@ def configuration(address: Address) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[None]:
+async def opened(url: str, *, observe: Observer | None = None) -> AsyncGenerator[None]:
     """
     The database at `url`, for everything in this process until the block ends.
 
     Nothing is connected yet: a server starts without its database, and says so.
+    `observe` is told of every statement.
     """
     address = Address.parse(url)
     if address.dialect == "sqlite":
@@ -79,7 +82,7 @@ async def opened(url: str) -> AsyncGenerator[None]:
     _reading.cache_clear()
     # Requests are answered in other tasks than the one that opens: hence the fallback.
     context = await Tortoise.init(
-        config=configuration(address), _enable_global_fallback=True
+        config=configuration(address, observe), _enable_global_fallback=True
     )
     try:
         yield

@@ -23,5 +23,6 @@ from wecom.errors import UnexpectedStatus as UnexpectedStatus
 from wecom.errors import UnknownRefusal as UnknownRefusal
 from wecom.errors import Unreachable as Unreachable
 from wecom.errors import WecomError as WecomError
+from wecom.exchange import Observer as Observer
 from wecom.tokens import StoredToken as StoredToken
 from wecom.tokens import TokenStore as TokenStore

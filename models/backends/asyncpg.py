@@ -32,6 +32,7 @@ from tortoise.exceptions import IntegrityError, OperationalError
 from models import outages
 from models.backends.guarded import Guarded
 from models.backends.pool import Lent, Loan, Pool
+from models.statements import Observer, watch_postgres
 
 T = TypeVar("T")
 
@@ -45,8 +46,11 @@ CLOSE_TIMEOUT = 1.0
 class Hosts:
     """Where PostgreSQL may be; the one that answered last is asked first."""
 
-    def __init__(self, addresses: list[tuple[str, int]]) -> None:
+    def __init__(
+        self, addresses: list[tuple[str, int]], observe: Observer | None = None
+    ) -> None:
         self._addresses = addresses
+        self._observe = observe
 
     async def connect(self, *_: Any, **options: Any) -> asyncpg.Connection:
         if len(self._addresses) == 1:
@@ -72,13 +76,22 @@ class Hosts:
     ) -> asyncpg.Connection:
         host, port = address
         given: dict[str, Any] = {**options, "host": host, "port": port}
-        return await asyncpg.connect(**given)
+        connection = await asyncpg.connect(**given)
+        if self._observe is not None:
+            watch_postgres(connection, self._observe)
+        return connection
 
 
 class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
-    def __init__(self, *, hosts: list[tuple[str, int]], **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        hosts: list[tuple[str, int]],
+        observe: Observer | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self._hosts = Hosts(hosts)
+        self._hosts = Hosts(hosts, observe)
         self._several = len(hosts) > 1
         self._finishing: set[asyncio.Task[None]] = set()
 

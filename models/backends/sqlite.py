@@ -39,6 +39,7 @@ from tortoise.exceptions import IntegrityError
 
 from models import outages
 from models.backends.guarded import Guarded
+from models.statements import Observer, watch_sqlite
 
 T = TypeVar("T")
 
@@ -61,8 +62,9 @@ sqlite3.register_adapter(uuid.UUID, str)
 
 
 class SharedSqliteClient(Guarded, SqliteClient):
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, observe: Observer | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._observe = observe
         # Whose turn it is to wait for other processes: first come, first served.
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
@@ -74,6 +76,8 @@ class SharedSqliteClient(Guarded, SqliteClient):
         except BaseException:
             self.abandon()
             raise
+        if self._observe is not None and self._connection is not None:
+            watch_sqlite(self._connection, self._observe)
 
     async def close(self) -> None:
         if self._finishing:

@@ -208,6 +208,17 @@ async def test_a_token_that_never_was(house: House, token: str) -> None:
     assert (event.rule, event.request_id) == ("refresh.unknown", result["requestId"])
 
 
+async def test_tokens_that_never_were_share_an_event(house: House) -> None:
+    """Or anybody who makes some up could fill the audit log."""
+    await house.entrance()
+
+    refused = [await refresh(house, "hefur_" + letter * 43) for letter in "ABC"]
+
+    [event] = await events(action="session.refresh_failed")
+    assert event.count == 3
+    assert {each["requestId"] for each in refused} == {event.request_id}
+
+
 async def test_simultaneous_refreshes_end_in_one_chain(house: House) -> None:
     token = await log_in(await house.entrance())
 

@@ -61,6 +61,7 @@ class Pool:
 
     async def lend(self) -> asyncpg.Connection:
         """A connection, until it is given to `take_back` or `drop`."""
+        self._must_be_open()
         await self._slots.acquire()
         try:
             kept = self._rested() or _Kept(await self._connect(), self._generation)
@@ -117,9 +118,12 @@ class Pool:
         for kept in (*self._lent.values(), *self._resting):
             kept.connection.terminate()
 
-    def _rested(self) -> _Kept | None:
+    def _must_be_open(self) -> None:
         if self._closing:
             raise asyncpg.InterfaceError("the pool is closing")
+
+    def _rested(self) -> _Kept | None:
+        self._must_be_open()
         while self._resting:
             kept = self._resting.pop()
             if self._is_sound(kept) and not self._has_rested_long(kept):

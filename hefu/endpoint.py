@@ -242,7 +242,7 @@ class GraphQLEndpoint(Generic[C]):
 
 
 async def _undisturbed(
-    plan: Plan | None, executor: Executor[Any] | list[Entry]
+    plan: Plan | None, executor: Executor[Any] | list[GraphQLError]
 ) -> Data | None:
     """The data of a query in which nothing goes wrong; None where anything does."""
     if isinstance(executor, list):

@@ -210,14 +210,14 @@ async def test_an_outage_is_told_by_its_code_alone(
     assert b"canary99" not in collector.raw
 
 
-SENT = {"HEFU_TRACES": "on", "OTEL_BSP_SCHEDULE_DELAY": "50"}
+SENT: dict[str, Any] = {"HEFU_TRACES": "on", "OTEL_BSP_SCHEDULE_DELAY": "50"}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_every_worker_sends_its_own(
     database_url: str, wecom: Wecom, collector: Collector
 ) -> None:
-    given = {
+    given: dict[str, Any] = {
         **SENT,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_EXPORTER_OTLP_HEADERS": "x-tenant=ours",
@@ -247,7 +247,7 @@ async def _probe(served: Served) -> None:
 async def test_a_stop_sends_what_is_left(
     database_url: str, wecom: Wecom, collector: Collector
 ) -> None:
-    given = {
+    given: dict[str, Any] = {
         **SENT,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         "OTEL_BSP_SCHEDULE_DELAY": "3600000",
@@ -267,7 +267,7 @@ async def test_a_collector_that_says_nothing_holds_up_nobody(
     """Neither logins nor a stop."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        given = {**SENT, "OTEL_EXPORTER_OTLP_ENDPOINT": url}
+        given: dict[str, Any] = {**SENT, "OTEL_EXPORTER_OTLP_ENDPOINT": url}
         # Longer than anybody waits: only its own bound ends the stop.
         given["OTEL_EXPORTER_OTLP_TIMEOUT"] = "300"
         async with serving(database_url, wecom, workers=1, **given) as served:

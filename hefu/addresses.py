@@ -35,6 +35,8 @@ def client(
     everything to its right, and the peer itself, is a proxy of ours. One that is no
     address ends the walk, for whatever stands left of it was written by a stranger.
     """
+    if not trusted:
+        return _alone(peer or "")
     nearest = _parse(peer or "")
     if nearest is None:
         return peer
@@ -53,6 +55,13 @@ def is_trusted(peer: str, trusted: Sequence[Network]) -> bool:
     """Whether whoever connects is a proxy of ours."""
     address = _parse(peer)
     return address is not None and _is_trusted(address, trusted)
+
+
+@lru_cache(maxsize=1024)
+def _alone(peer: str) -> str:
+    """The peer's address in its usual spelling; as it is where it is none."""
+    nearest = _parse(peer)
+    return peer if nearest is None else str(nearest)
 
 
 def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:

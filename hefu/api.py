@@ -13,6 +13,7 @@ from resolvers.query import Query
 from schema import node, scalars
 from schema.api_key import ApiKey
 from schema.audit_event import AuditEvent
+from schema.context import Info
 from schema.identity_source import WecomMobileIdentitySource, WecomMobileLoginOption
 from schema.session import Session
 
@@ -28,6 +29,7 @@ schema = strawberry.Schema(
     ],
     config=StrawberryConfig(
         default_resolver=node.read,
+        info_class=Info,
         scalar_map={datetime: scalars.DATE_TIME},
     ),
     exception_handlers=HANDLERS,

@@ -26,18 +26,20 @@ from graphql import (
     ValuesOfCorrectTypeRule,
     VariableNode,
     Visitor,
+    get_variable_values,
     parse,
     specified_rules,
     validate,
     visit,
 )
+from graphql.execution.values import VariableValues
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from hefu import bounds, costs, plans
+from hefu import bounds, costs
 from hefu.bounds import Bounds, TooMuch
 from hefu.coercion import MOST_ERRORS, MaskedValuesRule
-from hefu.plans import Plan
+from hefu.plans import Plan, Plans
 from services import pages
 from services.errors import BadRequest
 from services.language import Text
@@ -54,6 +56,8 @@ RULES = (
 TREE_BYTES = 200
 # "Expected Name, found String 'hunter2'": the kind of what was found is enough.
 _TOKEN = re.compile(r"\b(String|BlockString|Name|Int|Float) ['\"].*['\"]", re.DOTALL)
+
+NO_VARIABLES = VariableValues({}, {})
 
 NO_SUCH_OPERATION = Text(
     "The document has no operation of that name.", "文档中没有此名称的操作。"
@@ -96,8 +100,7 @@ class Document:
         self._fragments: dict[str, FragmentDefinitionNode] = {}
         for definition in tree.definitions:
             if isinstance(definition, OperationDefinitionNode):
-                name = definition.name.value if definition.name else None
-                self._operations[name] = definition
+                self._operations[_name(definition)] = definition
             if isinstance(definition, FragmentDefinitionNode):
                 self._fragments[definition.name.value] = definition
         # A login is the same price for everybody: only documents that could go past
@@ -111,13 +114,27 @@ class Document:
             for name, operation in self._operations.items()
         }
         self._plans = {
-            name: plans.plan(schema, operation)
+            name: Plans(schema, operation, self._fragments)
             for name, operation in self._operations.items()
         }
 
-    def plan(self, operation: OperationDefinitionNode) -> Plan | None:
+    def plan(
+        self, operation: OperationDefinitionNode, variables: VariableValues
+    ) -> Plan | None:
         """How to run it without graphql-core's executor, if it can be."""
-        return self._plans[operation.name.value if operation.name else None]
+        return self._plans[_name(operation)].of(variables)
+
+    def variables(
+        self, operation: OperationDefinitionNode, given: Mapping[str, Any]
+    ) -> VariableValues | None:
+        """The values of the operation's variables; None where some do not fit."""
+        declared = operation.variable_definitions
+        if not declared:
+            return NO_VARIABLES
+        found = get_variable_values(
+            self._schema, declared, dict(given), max_errors=1, hide_suggestions=True
+        )
+        return None if isinstance(found, list) else found
 
     def operation(self, name: str | None) -> OperationDefinitionNode:
         if name:
@@ -166,12 +183,15 @@ class Document:
         self, operation: OperationDefinitionNode, variables: Mapping[str, Any]
     ) -> None:
         """Raises TooMuch where the operation could load more than is allowed."""
-        name = operation.name.value if operation.name else None
-        if not self._priced[name]:
+        if not self._priced[_name(operation)]:
             return
         cost = costs.of(self._schema, operation, self._fragments, variables)
         if cost > self._limits.cost:
             raise TooMuch(COST, cost=cost, most=self._limits.cost)
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None
 
 
 class Documents:

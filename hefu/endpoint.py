@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from inspect import isawaitable
@@ -19,6 +20,7 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
 )
+from graphql.execution.values import VariableValues
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -27,6 +29,7 @@ from strawberry.execution import optimized_is_awaitable
 from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
 from hefu.errors import Answers, Entry, refuses_credential
+from hefu.heads import Head
 from hefu.parameters import Parameters, Refused
 from hefu.plans import Plan
 from services import language
@@ -81,7 +84,7 @@ class GraphQLEndpoint(Generic[C]):
         self,
         schema: strawberry.Schema,
         *,
-        open_context: Callable[[Request], Awaitable[C]],
+        open_context: Callable[[Head], Awaitable[C]],
         graphiql: bool,
         page: Callable[[Request], Awaitable[Response]] | None = None,
         outages: tuple[type[BaseException], ...] = (),
@@ -103,66 +106,86 @@ class GraphQLEndpoint(Generic[C]):
         self.documents = documents or Documents(self._schema)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
+        head = Head(scope)
+        if self._page and self._wants_page(head):
+            response = await self._page(Request(scope, receive))
+            response.headers["Cache-Control"] = "no-store"
+            await response(scope, receive, send)
+            return
         try:
-            response = await self._respond(request)
+            answer = await self._respond(head, receive)
         except ClientDisconnect:
             return
-        response.headers["Cache-Control"] = "no-store"
-        await response(scope, receive, send)
+        await answer.send(send)
 
-    async def _respond(self, request: Request) -> Response:
-        if request.method not in {"GET", "POST"}:
-            return self._refuse(Refused(405, METHOD, {"Allow": METHODS}), request)
-        accept = ",".join(request.headers.getlist("accept"))
-        if self._page and request.method == "GET" and negotiation.wants_page(accept):
-            return await self._page(request)
-        media = negotiation.answer_type(accept)
+    def _wants_page(self, head: Head) -> bool:
+        return head.method == "GET" and negotiation.wants_page(head.joined(b"accept"))
+
+    async def _respond(self, head: Head, receive: Receive) -> Answer:
+        if head.method not in {"GET", "POST"}:
+            return self._refuse(Refused(405, METHOD, {"Allow": METHODS}), head)
+        media = negotiation.answer_type(head.joined(b"accept"))
         if media is None:
-            return self._refuse(Refused(406, NOT_ACCEPTABLE), request)
+            return self._refuse(Refused(406, NOT_ACCEPTABLE), head)
         try:
-            return await self._answer(request, media)
+            return await self._answer(head, receive, media)
         except Refused as refused:
-            return self._refuse(refused, request, media)
+            return self._refuse(refused, head, media)
         except RequestRejected as rejection:
-            return self._reject(rejection, request, media)
+            return self._reject(rejection, head, media)
         except self._outages:
-            return self._reject(Unavailable(), request, media)
+            return self._reject(Unavailable(), head, media)
 
-    async def _answer(self, request: Request, media: str) -> Response:
-        asked = await parameters.read(request)
-        context = await self._open_context(request)
+    async def _answer(self, head: Head, receive: Receive, media: str) -> Answer:
+        asked = await parameters.read(head, receive)
+        context = await self._open_context(head)
         introspection = self._graphiql or context.caller.may_introspect
         try:
             document = self.documents.prepare(asked.query, introspection=introspection)
         except Invalid as invalid:
-            errors = self._answers.of_request(invalid.errors, _language(request))
+            errors = self._answers.of_request(invalid.errors, _language(head))
             return self._never_began(errors, media)
         operation = document.operation(asked.operation_name)
         if self._on_operation is not None:
             self._on_operation(operation)
-        if request.method == "GET" and not document.is_query(operation):
+        if head.method == "GET" and not document.is_query(operation):
             raise Refused(405, QUERIES_ONLY, {"Allow": "POST"})
-        executor = self._build(document, operation, asked, context, introspection)
-        if isinstance(executor, list):
-            errors = self._answers.of_request(executor, _language(request))
+        variables = document.variables(operation, asked.variables)
+        if variables is None:
+            misfits = self._misfits(operation, asked, introspection)
+            errors = self._answers.of_request(misfits, _language(head))
             return self._never_began(errors, media)
-        variables = executor.variable_values.coerced
-        document.hold_page_sizes(operation, variables)
-        document.hold_cost(operation, variables)
+        document.hold_page_sizes(operation, variables.coerced)
+        document.hold_cost(operation, variables.coerced)
+        plan = document.plan(operation, variables)
+
+        def build(context: C) -> Executor[Any] | list[GraphQLError]:
+            return self._build(document, operation, asked, context, introspection)
+
         data = None
         if self._replica and self._is_replicated(document, operation, context):
             # Loaders remember what they read: the primary is to be asked anew.
-            other = copy(context)
-            again = self._build(document, operation, asked, other, introspection)
-            run = partial(_undisturbed, document.plan(operation), again)
+            run = partial(_undisturbed, plan, variables, copy(context), build)
             data = await self._replica.answer(run)
-        plan = document.plan(operation)
         if plan and data is None:
-            data = await plan.run(executor)
+            data = await plan.run(context, variables)
+        return await self._finished(data, partial(build, context), head, media)
+
+    async def _finished(
+        self,
+        data: Data | None,
+        build: Callable[[], Executor[Any] | list[GraphQLError]],
+        head: Head,
+        media: str,
+    ) -> Answer:
+        """The data that a plan found, or whatever graphql-core has to say."""
         if data is not None:
             return _encoded({"data": data}, 200, media)
-        return await self._run(executor, request, media)
+        executor = build()
+        if isinstance(executor, list):
+            errors = self._answers.of_request(executor, _language(head))
+            return self._never_began(errors, media)
+        return await self._run(executor, head, media)
 
     def _is_replicated(
         self, document: Document, operation: OperationDefinitionNode, context: C
@@ -194,6 +217,11 @@ class GraphQLEndpoint(Generic[C]):
         )
         if not isinstance(executor, list):
             return executor
+        return self._misfits(operation, asked, introspection)
+
+    def _misfits(
+        self, operation: OperationDefinitionNode, asked: Parameters, introspection: bool
+    ) -> list[GraphQLError]:
         return coercion.refusals(
             self._schema,
             operation,
@@ -201,9 +229,7 @@ class GraphQLEndpoint(Generic[C]):
             hide_suggestions=not introspection,
         )
 
-    async def _run(
-        self, executor: Executor[Any], request: Request, media: str
-    ) -> Response:
+    async def _run(self, executor: Executor[Any], head: Head, media: str) -> Answer:
         running = executor.execute_operation()
         # No @defer and no @stream: the schema has neither directive.
         result = cast(
@@ -212,65 +238,98 @@ class GraphQLEndpoint(Generic[C]):
         if not result.errors:
             return _encoded({"data": result.data}, 200, media)
         errors = self._answers.of_execution(
-            result.errors, request.state.request_id, _language(request)
+            result.errors, head.request_id, _language(head)
         )
         answer = {"data": result.data, "errors": errors}
         status = self._answers.status(result.errors)
         return _encoded(answer, status, media, _challenge(status))
 
-    def _never_began(self, errors: Iterable[Entry], media: str) -> Response:
+    def _never_began(self, errors: Iterable[Entry], media: str) -> Answer:
         """As the specification has it: application/json hides it behind a 200."""
         status = 400 if media == negotiation.GRAPHQL else 200
         return _encoded({"errors": list(errors)}, status, media)
 
-    def _reject(
-        self, rejection: RequestRejected, request: Request, media: str
-    ) -> Response:
+    def _reject(self, rejection: RequestRejected, head: Head, media: str) -> Answer:
         status = STATUSES.get(rejection.code, 400)
         if status == HTTPStatus.UNAUTHORIZED and not refuses_credential(rejection):
             status = 200  # An API key that has expired is no forgery.
-        entry = self._answers.of_rejection(rejection, _language(request))
+        entry = self._answers.of_rejection(rejection, _language(head))
         answer = {"errors": [entry]}
         return _encoded(answer, status, media, _challenge(status))
 
     def _refuse(
-        self, refused: Refused, request: Request, media: str = negotiation.JSON
-    ) -> Response:
-        message = refused.message(_language(request))
+        self, refused: Refused, head: Head, media: str = negotiation.JSON
+    ) -> Answer:
+        message = refused.message(_language(head))
         entry = {"message": message, "extensions": {"code": "BAD_REQUEST"}}
         return _encoded({"errors": [entry]}, refused.status, media, refused.headers)
 
 
 async def _undisturbed(
-    plan: Plan | None, executor: Executor[Any] | list[GraphQLError]
+    plan: Plan | None,
+    variables: VariableValues,
+    context: C,
+    build: Callable[[C], Executor[Any] | list[GraphQLError]],
 ) -> Data | None:
     """The data of a query in which nothing goes wrong; None where anything does."""
+    if plan:
+        return await plan.run(context, variables)
+    executor = build(context)
     if isinstance(executor, list):
         return None
-    if plan:
-        return await plan.run(executor)
     running = executor.execute_operation()
     result = cast("ExecutionResult", await running if isawaitable(running) else running)
     return None if result.errors else result.data
 
 
-def _language(request: Request) -> Language:
-    return language.preferred(request.headers.get("accept-language"))
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer's bytes; what every answer gets, `hefu/middleware.py` adds."""
+
+    body: bytes
+    status: int
+    media: str
+    headers: Mapping[str, str]
+
+    async def send(self, send: Send) -> None:
+        headers = [
+            (b"content-length", b"%d" % len(self.body)),
+            (b"content-type", b"%b; charset=utf-8" % self.media.encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        for name, value in self.headers.items():
+            headers.append((name.lower().encode(), value.encode()))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status,
+                "headers": headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": self.body})
 
 
-def _challenge(status: int) -> dict[str, str]:
-    return {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+def _language(head: Head) -> Language:
+    return language.preferred(head.first(b"accept-language"))
+
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+def _challenge(status: int) -> Mapping[str, str]:
+    refused = status == HTTPStatus.UNAUTHORIZED
+    return {"WWW-Authenticate": "Bearer"} if refused else NO_HEADERS
 
 
 def _encoded(
     answer: dict[str, Any],
     status: int,
     media: str,
-    headers: dict[str, str] | None = None,
-) -> Response:
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Answer:
     try:
         body = orjson.dumps(answer)
     except orjson.JSONEncodeError:
         # Integers past 64 bits, and lone surrogates, which this writes as escapes.
         body = json.dumps(answer, separators=(",", ":")).encode()
-    return Response(body, status, headers, f"{media}; charset=utf-8")
+    return Answer(body, status, media, headers)

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import orjson
-from starlette.requests import Request
+from starlette.datastructures import QueryParams
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from hefu import negotiation
+from hefu.heads import Head
 from services.language import Language, Text
 
 MOST_BYTES = 64 * 1024
@@ -64,12 +67,12 @@ class Parameters:
     variables: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-async def read(request: Request) -> Parameters:
+async def read(head: Head, receive: Receive) -> Parameters:
     """Raises Refused (4xx) for whatever is not exactly one request."""
-    if request.method == "GET":
-        return _from_query(request)
-    _check_headers(request)
-    body = _json(await _body(request), Refused(400, BODY_NOT_JSON))
+    if head.method == "GET":
+        return _from_query(head)
+    _check_headers(head)
+    body = _json(await _body(head, receive), Refused(400, BODY_NOT_JSON))
     if isinstance(body, list):
         raise Refused(400, NO_BATCHES)
     if not isinstance(body, dict):
@@ -77,34 +80,39 @@ async def read(request: Request) -> Parameters:
     return _checked(cast("dict[str, object]", body))
 
 
-def _check_headers(request: Request) -> None:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
+def _check_headers(head: Head) -> None:
+    encoding = head.first(b"content-encoding")
+    if encoding is not None and encoding.strip().lower() != "identity":
         # A kilobyte of gzip can hold a gigabyte.
         raise Refused(415, COMPRESSED, {"Accept-Encoding": ""})
     # Of two headers a proxy may have checked the other one.
-    if not negotiation.is_json(",".join(request.headers.getlist("content-type"))):
+    if not negotiation.is_json(head.joined(b"content-type") or ""):
         raise Refused(415, CONTENT_TYPE)
 
 
-async def _body(request: Request) -> bytes:
-    declared = request.headers.get("content-length", "0")
+async def _body(head: Head, receive: Receive) -> bytes:
+    declared = head.first(b"content-length") or "0"
     if declared.isdecimal() and int(declared[:MOST_DIGITS]) > MOST_BYTES:
         raise _too_large()
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > MOST_BYTES:
             raise _too_large()
-    return bytes(body)
+        more = message.get("more_body", False)
+    return body
 
 
 def _too_large() -> Refused:
     return Refused(413, TOO_LARGE, most=MOST_BYTES)
 
 
-def _from_query(request: Request) -> Parameters:
-    given = request.query_params
+def _from_query(head: Head) -> Parameters:
+    given = QueryParams(head.scope["query_string"])
     read_from: dict[str, object] = {
         "query": given.get("query"),
         "operationName": given.get("operationName") or None,

@@ -1,14 +1,15 @@
 """
-Queries of plain fields, run by a plan that is made once for a document.
+Queries, run by a plan that is made once for a document.
 
 graphql-core decides everything anew for each field of each row (which type, which
 resolver, which arguments, whether the value can be awaited), and wraps whatever holds
 something awaited in one coroutine per level: 10 to 20 µs for one field. What depends on
 the document and the schema alone is decided here when the plan is made; running it is
-reading attributes into dicts.
+reading attributes into dicts. Which fields are selected (fragments unfolded, `@skip`
+and `@include` obeyed, what is selected twice merged) graphql-core itself says.
 
-A plan knows success only. Directives, fragments and introspection have none; and where
-anything at all goes wrong while one runs, the query is run again from the beginning by
+A plan knows success only. Mutations and introspection have none; and where anything at
+all goes wrong while one runs, the query is run again from the beginning by
 graphql-core, which then finds the errors, says them and puts them in their places. A
 query changes nothing, so that it may be run twice. `tests/hefu/test_plans.py` compares
 both ways byte for byte; `HAS_PLANS` turns plans off.
@@ -19,13 +20,13 @@ The figures stand in `docs/performance.md`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from inspect import iscoroutine
 from typing import Any, cast
 
 from graphql import (
-    Executor,
-    FieldNode,
+    DirectiveNode,
+    FragmentDefinitionNode,
     GraphQLField,
     GraphQLLeafType,
     GraphQLObjectType,
@@ -34,7 +35,8 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
+    VariableNode,
+    Visitor,
     get_argument_values,
     get_named_type,
     is_abstract_type,
@@ -43,7 +45,16 @@ from graphql import (
     is_non_null_type,
     is_object_type,
     is_union_type,
+    visit,
 )
+from graphql.execution.collect_fields import (
+    FieldDetailsList,
+    FragmentDetails,
+    GroupedFieldSet,
+    collect_fields,
+    collect_subfields,
+)
+from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema_converter import get_arguments
@@ -54,6 +65,11 @@ HAS_PLANS = True
 
 BACKREF = "strawberry-definition"
 
+# Of variables that directives decide by: each doubles the plans.
+MOST_SWITCHES = 4
+# Of one plan. A console's largest query has a hundred.
+MOST_STEPS = 1000
+
 
 class Unplanned(Exception):
     """Something that a plan does not know: graphql-core does."""
@@ -62,43 +78,42 @@ class Unplanned(Exception):
 class Run:
     """One request, in the middle of its plan."""
 
-    def __init__(self, executor: Executor[Any]) -> None:
-        self._executor = executor
+    def __init__(self, context: Any, variables: VariableValues) -> None:
+        self.context = context
+        self.variables = variables
         self._resolvers: dict[int, Resolve] = {}
         self.waiting: list[Waiting] = []
+        self.below: list[rows.Wish] = []
 
     def resolver(self, step: Step) -> Resolve:
         """The field's resolver with its arguments, the same for every row."""
         known = self._resolvers.get(id(step))
         if known is None:
-            known = self._resolvers[id(step)] = self._bound(step)
+            known = self._resolvers[id(step)] = step.bound(self)
         return known
 
-    def _bound(self, step: Step) -> Resolve:
-        executor = self._executor
-        info = executor.build_resolve_info(
-            step.field, [step.node], step.parent, Path(None, step.key, None)
-        )
-        given = (
-            get_argument_values(step.field, step.node, executor.variable_values)
-            if step.field.args
-            else {}
-        )
-        if step.is_bare:
-            return _bare(step.definition, info, given)
-        resolve = cast("Callable[..., Any]", step.field.resolve)
-        return lambda source: resolve(source, info, **given)
+    def give_up(self) -> None:
+        """Of coroutines that were never begun Python says so on standard error."""
+        for value, *_ in self.waiting:
+            if iscoroutine(value):
+                value.close()
 
 
 def _bare(
-    definition: StrawberryField, info: GraphQLResolveInfo[Any], given: dict[str, Any]
+    definition: StrawberryField,
+    info: GraphQLResolveInfo[Any],
+    given: dict[str, Any],
+    wanted: frozenset[str] | None,
 ) -> Resolve:
     """Without what Strawberry's wrapper does for each row: arguments, mostly."""
     converter = cast("Any", info.schema)._strawberry_schema.schema_converter
+    told = converter.config.info_class(_raw_info=info, _field=definition)
+    if wanted is not None:
+        told.wanted = wanted
     args, kwargs = get_arguments(
         field=definition,
         source=_SOURCE,
-        info=converter.config.info_class(_raw_info=info, _field=definition),
+        info=told,
         kwargs=given,
         config=converter.config,
         scalar_registry=converter.scalar_registry,
@@ -126,15 +141,22 @@ class Plan:
     def __init__(self, complete: Complete) -> None:
         self._complete = complete
 
-    async def run(self, executor: Executor[Any]) -> dict[str, Any] | None:
+    async def run(
+        self, context: object, variables: VariableValues
+    ) -> dict[str, Any] | None:
         """The data; None where graphql-core has to be asked."""
-        run = Run(executor)
+        run = Run(context, variables)
         try:
-            data = self._complete(executor.root_value, run)
-            while run.waiting:
+            data = self._complete(None, run)
+            while run.waiting or run.below:
                 waiting, run.waiting = run.waiting, []
-                await _finish(waiting, run)
+                wishes, run.below = run.below, []
+                if waiting:
+                    await _finish(waiting, run)
+                if wishes:
+                    await rows.grant(wishes, run)
         except Exception:  # noqa: BLE001  Whatever it is, it is found again.
+            run.give_up()
             return None
         return cast("dict[str, Any]", data)
 
@@ -160,48 +182,194 @@ async def _finish(waiting: list[Waiting], run: Run) -> None:
         raise
 
 
-def plan(schema: GraphQLSchema, operation: OperationDefinitionNode) -> Plan | None:
-    """The operation's plan; None where it has something that plans do not know."""
-    root = schema.query_type
-    if operation.operation is not OperationType.QUERY or operation.directives:
-        return None
-    if root is None or not HAS_PLANS:
-        return None
-    try:
-        return Plan(_object(schema, root, operation.selection_set))
-    except Unplanned:
-        return None
+class Plans:
+    """
+    An operation's plans: one for each way in which its `@skip` and `@include` decide.
+
+    Each is made when it is first wanted.
+    """
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+    ) -> None:
+        self._schema = schema
+        self._operation = operation
+        self._fragments = dict(fragments)
+        self._switches = _switches(operation, fragments.values())
+        self._known: dict[tuple[object, ...], Plan | None] = {}
+        self._has_any = (
+            operation.operation is OperationType.QUERY
+            and not operation.directives
+            and len(self._switches) <= MOST_SWITCHES
+        )
+
+    def of(self, variables: VariableValues) -> Plan | None:
+        """The plan to run with these; None where it has what plans do not know."""
+        if not self._has_any or not HAS_PLANS:
+            return None
+        way = tuple(variables.coerced.get(name) for name in self._switches)
+        if way not in self._known:
+            self._known[way] = self._plan(variables)
+        return self._known[way]
+
+    def _plan(self, variables: VariableValues) -> Plan | None:
+        selected = Selected(self._schema, self._operation, self._fragments, variables)
+        try:
+            return Plan(selected.root())
+        except Exception:  # noqa: BLE001  graphql-core runs what has no plan.
+            return None
+
+
+class _Switches(Visitor):
+    """Finds the names of the variables by which directives decide."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        values = [argument.value for argument in node.arguments or ()]
+        self.names |= {
+            value.name.value for value in values if isinstance(value, VariableNode)
+        }
+
+
+def _switches(
+    operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
+) -> list[str]:
+    found = _Switches()
+    for node in (operation, *fragments):
+        visit(node, found)
+    return sorted(found.names)
+
+
+class Selected:
+    """What an operation selects with these variables, turned into steps."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: dict[str, FragmentDefinitionNode],
+        variables: VariableValues,
+    ) -> None:
+        self.schema = schema
+        self.operation = operation
+        self.fragments = fragments
+        self._details = {
+            name: FragmentDetails(each) for name, each in fragments.items()
+        }
+        self._variables = variables
+        self._steps = 0
+
+    def root(self) -> Complete:
+        root = self.schema.query_type
+        if root is None:
+            raise Unplanned
+        found = collect_fields(
+            self.schema, self._details, self._variables, root, self.operation
+        )
+        return self._object(root, found.grouped_field_set)
+
+    def below(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Complete:
+        """Of an object of this type: what these fields select of it."""
+        return self._object(type_, self.fields(type_, details))
+
+    def fields(
+        self, type_: GraphQLObjectType, details: FieldDetailsList
+    ) -> GroupedFieldSet:
+        """What these fields select of an object of this type, by keys."""
+        return collect_subfields(
+            self.schema,
+            self._details,
+            self._variables,
+            self.operation,
+            type_,
+            details,
+        ).grouped_field_set
+
+    def step(
+        self, type_: GraphQLObjectType, key: str, details: FieldDetailsList
+    ) -> Step:
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            # Fragments within fragments unfold to more than anybody wrote.
+            raise Unplanned
+        return Step(self, type_, key, details)
+
+    def python_name(self, type_: GraphQLObjectType, details: FieldDetailsList) -> str:
+        """What the schema's classes call the field."""
+        definition = type_.fields[details[0].node.name.value].extensions.get(BACKREF)
+        if not isinstance(definition, StrawberryField):
+            raise Unplanned
+        return definition.python_name
+
+    def _object(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> Complete:
+        empty: dict[str, Any] = dict.fromkeys(fields)
+        steps: list[Step] = []
+        for key, details in fields.items():
+            if details[0].node.name.value == "__typename":
+                empty[key] = type_.name
+                continue
+            steps.append(self.step(type_, key, details))
+        takes = [step.take for step in steps]
+
+        def complete(value: Any, run: Run) -> dict[str, Any]:
+            # In the order of the document, whatever is there first.
+            into = empty.copy()
+            for take in takes:
+                take(value, run, into)
+            return into
+
+        return complete
 
 
 class Step:
     """A field that is selected."""
 
     def __init__(
-        self, schema: GraphQLSchema, parent: GraphQLObjectType, node: FieldNode
+        self,
+        selected: Selected,
+        parent: GraphQLObjectType,
+        key: str,
+        details: FieldDetailsList,
     ) -> None:
-        self.node = node
-        self.parent = parent
-        self.key = node.alias.value if node.alias else node.name.value
-        found = schema.get_field(parent, node.name.value)
-        if found is None or node.directives or node.name.value.startswith("__"):
+        self.key = key
+        self._nodes = [each.node for each in details]
+        name = self._nodes[0].name.value
+        found = selected.schema.get_field(parent, name)
+        if found is None or name.startswith("__"):
             raise Unplanned
         self.field: GraphQLField = found
-        self.complete = _completer(schema, self.field.type, node.selection_set)
+        self._wanted: frozenset[str] | None = None
+        self.complete = self._completer(selected, details)
         definition = self.field.extensions.get(BACKREF)
         if not isinstance(definition, StrawberryField) or self.field.resolve is None:
             raise Unplanned
-        self.definition = definition
-        self._name = definition.python_name
-        is_plain = getattr(self.field.resolve, "_is_default", False)
-        self._read = definition.default_resolver if is_plain else None
+        self._definition = definition
+        self.name = definition.python_name
+        self.is_plain: bool = getattr(self.field.resolve, "_is_default", False)
+        self._read = definition.default_resolver if self.is_plain else None
         # An exception handler serves unions only.
         is_union = is_union_type(get_named_type(self.field.type))
-        self.is_bare = not definition.extensions and not is_union
+        self._is_bare = not definition.extensions and not is_union
+        self._selected = selected
+        self._parent = parent
+
+    def _completer(self, selected: Selected, details: FieldDetailsList) -> Complete:
+        pages = rows.find(selected, self.field.type, details)
+        if pages is None:
+            return _completer(selected, self.field.type, details)
+        self._wanted = pages.wanted
+        return pages.complete
 
     def take(self, source: Any, run: Run, into: dict[str, Any]) -> None:
         """The field's value, or a place for it."""
         if self._read is not None:
-            into[self.key] = self.complete(self._read(source, self._name), run)
+            into[self.key] = self.complete(self._read(source, self.name), run)
             return
         value = run.resolver(self)(source)
         if optimized_is_awaitable(value):
@@ -210,54 +378,52 @@ class Step:
             return
         into[self.key] = self.complete(value, run)
 
+    def bound(self, run: Run) -> Resolve:
+        """The resolver, with everything but the row."""
+        info = self._info(run)
+        given = (
+            get_argument_values(self.field, self._nodes[0], run.variables)
+            if self.field.args
+            else {}
+        )
+        if self._is_bare:
+            return _bare(self._definition, info, given, self._wanted)
+        resolve = cast("Callable[..., Any]", self.field.resolve)
+        return lambda source: resolve(source, info, **given)
 
-def _object(
-    schema: GraphQLSchema, type_: GraphQLObjectType, selected: SelectionSetNode
-) -> Complete:
-    steps: list[Step] = []
-    typenames: list[str] = []
-    keys: list[str] = []
-    for node in selected.selections:
-        if not isinstance(node, FieldNode) or node.directives:
-            raise Unplanned
-        keys.append(node.alias.value if node.alias else node.name.value)
-        if node.name.value == "__typename":
-            typenames.append(keys[-1])
-        else:
-            steps.append(Step(schema, type_, node))
-    if len(set(keys)) != len(keys):
-        raise Unplanned  # What is selected twice has to be merged.
-    empty: dict[str, Any] = dict.fromkeys(keys)
-    empty |= dict.fromkeys(typenames, type_.name)
-    takes = [step.take for step in steps]
-
-    def complete(value: Any, run: Run) -> dict[str, Any]:
-        # In the order of the document, whatever is there first.
-        into = empty.copy()
-        for take in takes:
-            take(value, run, into)
-        return into
-
-    return complete
+    def _info(self, run: Run) -> GraphQLResolveInfo[Any]:
+        """As the executor makes it, but for its helpers, which nobody here uses."""
+        return GraphQLResolveInfo(
+            field_name=self._nodes[0].name.value,
+            field_nodes=self._nodes,
+            return_type=self.field.type,
+            parent_type=self._parent,
+            path=Path(None, self.key, None),
+            schema=self._selected.schema,
+            fragments=self._selected.fragments,
+            root_value=None,
+            operation=self._selected.operation,
+            variable_values=run.variables,
+            context=run.context,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+            abort_signal=None,
+            async_helpers=cast("Any", None),
+        )
 
 
 def _completer(
-    schema: GraphQLSchema,
-    type_: GraphQLOutputType,
-    selected: SelectionSetNode | None,
+    selected: Selected, type_: GraphQLOutputType, details: FieldDetailsList
 ) -> Complete:
     if is_non_null_type(type_):
-        return _required(_completer(schema, type_.of_type, selected))
+        return _required(_completer(selected, type_.of_type, details))
     if is_list_type(type_):
-        return _each(_completer(schema, type_.of_type, selected))
+        return _each(_completer(selected, type_.of_type, details))
     if is_leaf_type(type_):
         return _leaf(type_)
-    if selected is None:
-        raise Unplanned
     if is_object_type(type_):
-        return _of_one_type(type_, _object(schema, type_, selected))
+        return _of_one_type(type_, selected.below(type_, details))
     if is_abstract_type(type_):
-        return _of_several_types(schema, type_, selected)
+        return _of_several_types(selected, type_, details)
     raise Unplanned
 
 
@@ -313,11 +479,12 @@ def _of_one_type(type_: GraphQLObjectType, inner: Complete) -> Complete:
 
 
 def _of_several_types(
-    schema: GraphQLSchema, type_: Any, selected: SelectionSetNode
+    selected: Selected, type_: Any, details: FieldDetailsList
 ) -> Complete:
     """An interface or a union: a class is always of the same type."""
+    schema = selected.schema
     inner = {
-        each.name: _object(schema, each, selected)
+        each.name: selected.below(each, details)
         for each in schema.get_possible_types(type_)
     }
     known: dict[type, Complete] = {}
@@ -341,3 +508,7 @@ def _name_of(schema: GraphQLSchema, type_: Any, value: Any) -> str:
         if each.extensions.get(BACKREF) is definition:
             return each.name
     raise Unplanned
+
+
+# At the end, since what it names in turn is in this module.
+from hefu import rows  # noqa: E402

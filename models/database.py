@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -33,6 +34,7 @@ __all__ = [
     "columns",
     "connection",
     "connections_in_use",
+    "conversions",
     "dialect",
     "fetch",
     "fetch_one",
@@ -40,6 +42,7 @@ __all__ = [
     "opened",
     "patience",
     "read",
+    "reader",
     "transaction",
 ]
 
@@ -80,6 +83,7 @@ async def opened(url: str, *, observe: Observer | None = None) -> AsyncGenerator
         folder.mkdir(parents=True, exist_ok=True)
     # What has to be converted differs between the dialects.
     _reading.cache_clear()
+    _readers.cache_clear()
     # Requests are answered in other tasks than the one that opens: hence the fallback.
     context = await Tortoise.init(
         config=configuration(address, observe), _enable_global_fallback=True
@@ -148,10 +152,19 @@ async def transaction() -> AsyncGenerator[None]:
         yield
 
 
-def columns(model: type[Model], alias: str) -> str:
-    """Every column of `model` for a SELECT, named so that `read` finds them again."""
-    names = model._meta.fields_db_projection.values()
-    return ", ".join(f'{alias}.{name} AS "{alias}.{name}"' for name in names)
+def columns(
+    model: type[Model], alias: str, wanted: Collection[str] | None = None
+) -> str:
+    """
+    Columns of `model` for a SELECT, named so that `read` finds them again.
+
+    :param wanted: the fields to read; all of them where it is None.
+    """
+    return ", ".join(
+        f'{alias}.{column} AS "{alias}.{column}"'
+        for name, column in model._meta.fields_db_projection.items()
+        if wanted is None or name in wanted
+    )
 
 
 def read(model: type[M], row: Mapping[str, Any], alias: str) -> M | None:
@@ -174,6 +187,30 @@ def read(model: type[M], row: Mapping[str, Any], alias: str) -> M | None:
     return read
 
 
+def reader(model: type[Model], field: str, alias: str) -> Reader:
+    """What reads one field of a row that `columns` named."""
+    column, convert = _readers(model, alias)[field]
+    if convert is None:
+        return itemgetter(column)
+    return lambda row: convert(row[column])
+
+
+def conversions(model: type[Model]) -> Mapping[str, Convert | None]:
+    """By a field's name, what its column's values have to go through, if anything."""
+    return {name: convert for name, (_, convert) in _readers(model, "t").items()}
+
+
+@functools.cache
+def _readers(model: type[Model], alias: str) -> dict[str, tuple[str, Convert | None]]:
+    _, native, converted, _ = _reading(model, alias)
+    plain: dict[str, tuple[str, Convert | None]] = {
+        name: (column, None) for name, column in native
+    }
+    return plain | {name: (column, convert) for name, column, convert in converted}
+
+
+Convert = Callable[[Any], Any]
+Reader = Callable[[Mapping[str, Any]], Any]
 Reading = tuple[
     str, list[tuple[str, str]], list[tuple[str, str, Callable[[Any], Any]]], bool
 ]

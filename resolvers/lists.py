@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -48,10 +47,12 @@ async def identity_sources(
         lists.SourceFilter(**vars(filter or IdentitySourceFilter())),
         order.field,
         order.direction,
+        wanted=info.wanted,
     )
     viewer = Viewer.of(info.context.caller)
-    show = partial(WecomMobileIdentitySource.of, viewer=viewer)
-    return IdentitySourceConnection.of(listed.page, show, count=listed.count)
+    return IdentitySourceConnection.of(
+        listed.page, WecomMobileIdentitySource.of, viewer, count=listed.count
+    )
 
 
 async def apps(
@@ -71,9 +72,10 @@ async def apps(
         lists.AppFilter(**vars(filter or AppFilter())),
         order.field,
         order.direction,
+        wanted=info.wanted,
     )
-    show = partial(App.of, viewer=Viewer.of(info.context.caller))
-    return AppConnection.of(listed.page, show, count=listed.count)
+    viewer = Viewer.of(info.context.caller)
+    return AppConnection.of(listed.page, App.of, viewer, count=listed.count)
 
 
 async def users(
@@ -93,9 +95,10 @@ async def users(
         lists.UserFilter(**vars(filter or UserFilter())),
         order.field,
         order.direction,
+        wanted=info.wanted,
     )
-    show = partial(User.of, viewer=Viewer.of(info.context.caller))
-    return UserConnection.of(listed.page, show, count=listed.count)
+    viewer = Viewer.of(info.context.caller)
+    return UserConnection.of(listed.page, User.of, viewer, count=listed.count)
 
 
 async def audit_events(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar, cast
 
+import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.extensions.field_extension import AsyncExtensionResolver
 from strawberry.types.base import (
@@ -17,13 +18,15 @@ from strawberry.types.base import (
 )
 from strawberry.types.field import StrawberryField
 
-from schema.context import Info
+from schema.context import Context
 from schema.errors import InputError
 from schema.login import LoginFailure
 from services.errors import InputRejected
 from services.refusals import Refusal
 
 T = TypeVar("T", bound=type)
+
+Info = strawberry.Info[Context, None]
 
 
 class LoginFailures:

@@ -37,7 +37,8 @@ async def sources_of(
     key = PartOf(root.key, part)
     return Connection.of(
         await loader.load(key),
-        partial(WecomMobileIdentitySource.of, viewer=root.viewer),
+        WecomMobileIdentitySource.of,
+        root.viewer,
         count=partial(loader.counts.load, key.whole),
     )
 

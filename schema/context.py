@@ -29,4 +29,12 @@ class Context:
         return cls(caller, services)
 
 
-Info = strawberry.Info[Context, None]
+class Info(strawberry.Info[Context, None]):
+    """
+    A field that is being resolved, and the request that it is part of.
+
+    :param wanted: of a list, the fields of its rows that somebody will look at; None
+        where that is not known, and all of them may be.
+    """
+
+    wanted: frozenset[str] | None = None

@@ -44,7 +44,8 @@ async def apps_of(
     key = PartOf(root.key, part)
     return Connection.of(
         await loader.load(key),
-        partial(App.of, viewer=root.viewer),
+        App.of,
+        root.viewer,
         count=partial(loader.counts.load, key.whole),
     )
 
@@ -72,13 +73,27 @@ class AccountAssociation:
 
     @classmethod
     def of(cls, source: models.IdentitySource) -> Self:
+        return cls.told(
+            source.association_mode,
+            source.match_fields,
+            source.binding_methods,
+            source.match_across_corps,
+        )
+
+    @classmethod
+    def told(
+        cls,
+        mode: AccountAssociationMode,
+        fields: str,
+        methods: str,
+        across: bool,
+    ) -> Self:
+        """Of what the columns of a source hold."""
         return cls(
-            mode=source.association_mode,
-            match_fields=[MatchField(name) for name in _names(source.match_fields)],
-            binding_methods=[
-                BindingMethod(name) for name in _names(source.binding_methods)
-            ],
-            match_across_corps=source.match_across_corps,
+            mode=mode,
+            match_fields=[MatchField(name) for name in _names(fields)],
+            binding_methods=[BindingMethod(name) for name in _names(methods)],
+            match_across_corps=across,
         )
 
 
@@ -143,13 +158,18 @@ class IdentitySourceProblem:
 
     @classmethod
     def of(cls, source: models.IdentitySource) -> Self | None:
-        if source.problem_code is None or source.problem_since is None:
-            return None
-        return cls(
-            wecom_error_code=source.problem_code,
-            since=source.problem_since,
-            address=source.problem_address,
+        return cls.told(
+            source.problem_code, source.problem_since, source.problem_address
         )
+
+    @classmethod
+    def told(
+        cls, code: int | None, since: datetime | None, address: str | None
+    ) -> Self | None:
+        """Of what the columns of a source hold."""
+        if code is None or since is None:
+            return None
+        return cls(wecom_error_code=code, since=since, address=address)
 
 
 @strawberry.type(

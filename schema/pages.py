@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 import strawberry
 from tortoise.models import Model
 
+from schema.node import Viewer
 from services.pages import Asked, Page
 
 M = TypeVar("M", bound=Model)
@@ -83,11 +85,15 @@ Count = Callable[[], Awaitable[int]]
 
 def edges(root: strawberry.Parent[Any]) -> list[Any]:
     page: Page[Any] = root.page
-    cursors = map(page.order.cursor, page.rows)
     return [
         Edge(cursor=cursor, node=node)
-        for cursor, node in zip(cursors, root.nodes, strict=True)
+        for cursor, node in zip(page.cursors(), root.objects, strict=True)
     ]
+
+
+def nodes(root: strawberry.Parent[Any]) -> list[Any]:
+    objects: list[Any] = root.objects
+    return objects
 
 
 def page_info(root: strawberry.Parent[Any]) -> PageInfo:
@@ -106,17 +112,22 @@ class Uncounted(Generic[T]):
         resolver=edges, description="The page's objects with their cursors."
     )
     nodes: list[T] = strawberry.field(
-        description="The page's objects alone; `pageInfo` has the cursors to go on."
+        resolver=nodes,
+        description="The page's objects alone; `pageInfo` has the cursors to go on.",
     )
     page_info: PageInfo = strawberry.field(
         resolver=page_info, description="Where the page lies."
     )
     page: strawberry.Private[Page[Any]]
+    show: strawberry.Private[Callable[[Any], Any]]
 
     @classmethod
     def of(cls, page: Page[M], show: Callable[[M], T]) -> Self:
-        nodes = [show(row) for row in page.rows]
-        return cls(nodes=nodes, page=page)
+        return cls(page=page, show=show)
+
+    @cached_property
+    def objects(self) -> list[T]:
+        return [self.show(row) for row in self.page.objects()]
 
 
 @strawberry.type(description="One page of a list.")
@@ -125,7 +136,8 @@ class Connection(Generic[T]):
         resolver=edges, description="The page's objects with their cursors."
     )
     nodes: list[T] = strawberry.field(
-        description="The page's objects alone; `pageInfo` has the cursors to go on."
+        resolver=nodes,
+        description="The page's objects alone; `pageInfo` has the cursors to go on.",
     )
     page_info: PageInfo = strawberry.field(
         resolver=page_info, description="Where the page lies."
@@ -136,12 +148,25 @@ class Connection(Generic[T]):
         " where asked for.",
     )
     page: strawberry.Private[Page[Any]]
+    show: strawberry.Private[Callable[[Any, Viewer], Any]]
+    viewer: strawberry.Private[Viewer]
     count: strawberry.Private[Count]
 
     @classmethod
-    def of(cls, page: Page[M], show: Callable[[M], T], *, count: Count) -> Self:
-        nodes = [show(row) for row in page.rows]
-        return cls(nodes=nodes, page=page, count=count)
+    def of(
+        cls,
+        page: Page[M],
+        show: Callable[[M, Viewer], T],
+        viewer: Viewer,
+        *,
+        count: Count,
+    ) -> Self:
+        return cls(page=page, show=show, viewer=viewer, count=count)
+
+    @cached_property
+    def objects(self) -> list[T]:
+        """The page's rows as objects; a plan (`hefu/rows.py`) may need none."""
+        return [self.show(row, self.viewer) for row in self.page.objects()]
 
 
 def asked(

@@ -51,7 +51,8 @@ async def sessions_of(
     key = PartOf(root.key, part, active)
     return Connection.of(
         await loader.load(key),
-        partial(Session.of, viewer=root.viewer),
+        Session.of,
+        root.viewer,
         count=partial(loader.counts.load, key.whole),
     )
 

@@ -20,7 +20,7 @@ from models import App, Identity, IdentitySource, Session, database
 from models.database import Row
 from services import pages
 from services.clock import Clock
-from services.pages import Order, Outside, Page, Part, Where
+from services.pages import Order, Outside, Page, Part, Wanted, Where
 
 M = TypeVar("M", bound=Model)
 
@@ -109,13 +109,18 @@ class Batches:
         return [found[user] for user in users]
 
     async def pages_of(
-        self, nested: Nested[M], keys: Sequence[PartOf]
+        self, nested: Nested[M], keys: Sequence[PartOf], *, wanted: Wanted = None
     ) -> list[Page[M]]:
-        """A page for each key: one statement for all that ask for the same part."""
+        """
+        A page for each key: one statement for all that ask for the same part.
+
+        :param wanted: the fields that somebody will look at; None: all of them.
+        """
         found: dict[PartOf, Page[M]] = {}
+        nothing = pages.told({})
         for (part, active), parents in _grouped(keys).items():
             where = self._of(nested, parents, active=active)
-            rows = await _ranked(nested, part, where)
+            rows = await _ranked(nested, part, where, wanted)
             outside = await _outside(nested, part, where)
             for parent in parents:
                 page = pages.assembled(
@@ -123,7 +128,7 @@ class Batches:
                     nested.order,
                     part,
                     rows[parent],
-                    **outside.get(parent, pages.told({})),
+                    **outside.get(parent, nothing),
                 )
                 found[PartOf(parent, part, active)] = page
         return [found[key] for key in keys]
@@ -160,20 +165,21 @@ def going_on(where: Where, active: bool, now: datetime) -> Where:
 
 
 async def _ranked(
-    nested: Nested[M], part: Part, where: Where
-) -> defaultdict[UUID, list[Row]]:
+    nested: Nested[M], part: Part, where: Where, wanted: Wanted
+) -> defaultdict[UUID, list[Any]]:
     """Of each parent, one row more than a page holds, in the part's direction."""
     within = where.copy().add_part(nested.order, part)
     by = nested.order.by(backwards=part.backwards)
-    rows = await database.fetch(
-        f"SELECT * FROM (SELECT {database.columns(nested.model, 't')}, "
+    columns = pages.columns(nested.model, nested.order, wanted)
+    rows = await database.fetch_rows(
+        f"SELECT * FROM (SELECT {columns}, "
         f"{nested.parent} AS parent, ROW_NUMBER() OVER "
         f"(PARTITION BY {nested.parent} ORDER BY {by}) AS rank "
         f"FROM {nested.rows} WHERE {within}) AS ranked "
         f"WHERE rank <= {part.size + 1} ORDER BY parent, rank",
         *within.values,
     )
-    found: defaultdict[UUID, list[Row]] = defaultdict(list)
+    found: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in rows:
         found[_id(row["parent"])].append(row)
     return found

@@ -23,7 +23,7 @@ from models import (
 from models.fields import is_storable
 from services import pages
 from services.callers import Caller
-from services.pages import ID, Asked, Key, Order, OrderDirection, Page, Where
+from services.pages import ID, Asked, Key, Order, OrderDirection, Page, Wanted, Where
 from services.refusals import LoginFailureCode
 
 M = TypeVar("M", bound=Model)
@@ -126,7 +126,11 @@ class Listed(Generic[M]):
 
 
 class Lists:
-    """What administrators look through."""
+    """
+    What administrators look through.
+
+    `wanted` are the fields that somebody will look at: no other is read.
+    """
 
     async def identity_sources(
         self,
@@ -135,6 +139,8 @@ class Lists:
         filter: SourceFilter,
         field: IdentitySourceOrderField = IdentitySourceOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
+        *,
+        wanted: Wanted = None,
     ) -> Listed[IdentitySource]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -147,7 +153,7 @@ class Lists:
         if filter.app_id is not None:
             _related(where, _ASSOCIATED_APP, ids.read(ids.APP, filter.app_id))
         order = SOURCE_ORDERS[field].towards(direction)
-        return await _list(IdentitySource, order, asked, where)
+        return await _list(IdentitySource, order, asked, where, wanted)
 
     async def apps(
         self,
@@ -156,6 +162,8 @@ class Lists:
         filter: AppFilter,
         field: AppOrderField = AppOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
+        *,
+        wanted: Wanted = None,
     ) -> Listed[App]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -167,7 +175,7 @@ class Lists:
             source_id = ids.read(ids.SOURCE, filter.identity_source_id)
             _related(where, _ASSOCIATED_SOURCE, source_id)
         order = APP_ORDERS[field].towards(direction)
-        return await _list(App, order, asked, where)
+        return await _list(App, order, asked, where, wanted)
 
     async def users(
         self,
@@ -176,6 +184,8 @@ class Lists:
         filter: UserFilter,
         field: UserOrderField = UserOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
+        *,
+        wanted: Wanted = None,
     ) -> Listed[User]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -189,7 +199,7 @@ class Lists:
             source_id = ids.read(ids.SOURCE, filter.identity_source_id)
             _related(where, _LINKED_SOURCE, source_id)
         order = USER_ORDERS[field].towards(direction)
-        return await _list(User, order, asked, where)
+        return await _list(User, order, asked, where, wanted)
 
     async def audit_events(
         self,
@@ -244,8 +254,10 @@ _NAMED = " UNION ALL ".join(
 )
 
 
-async def _list(model: type[M], order: Order, asked: Asked, where: Where) -> Listed[M]:
-    page = await pages.page(model, order, asked.of(order), where)
+async def _list(
+    model: type[M], order: Order, asked: Asked, where: Where, wanted: Wanted = None
+) -> Listed[M]:
+    page = await pages.page(model, order, asked.of(order), where, wanted)
     return Listed(page, model, where)
 
 

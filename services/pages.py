@@ -48,6 +48,9 @@ LONGEST_CURSOR = 2048
 
 Place = tuple[Any, ...]
 
+# The fields that somebody will look at; None: all of them.
+Wanted = frozenset[str] | None
+
 
 class OrderDirection(StrEnum):
     ASC = "ASC"
@@ -68,8 +71,13 @@ class Key:
     field: str | None = None
     stand_in: str | None = None
 
-    def of(self, row: Model) -> Any:
-        value = getattr(row, self.field or self.column)
+    @property
+    def name(self) -> str:
+        """Of the model's field that holds it."""
+        return self.field or self.column
+
+    def of(self, model: type[Model], row: Row) -> Any:
+        value = database.reader(model, self.name, "t")(row)
         return self.stand_in if value is None else value
 
 
@@ -96,8 +104,8 @@ class Order:
         way = "DESC" if self.descending != backwards else "ASC"
         return ", ".join(f"t.{key.column} {way}" for key in self.keys)
 
-    def cursor(self, row: Model) -> str:
-        values = [_shown(key.of(row)) for key in self.keys]
+    def cursor(self, model: type[Model], row: Row) -> str:
+        values = [_shown(key.of(model, row)) for key in self.keys]
         text = json.dumps([VERSION, self._bond, *values], ensure_ascii=False)
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -161,16 +169,30 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
-    """A part of a list as it was found, in the list's order."""
+    """
+    A part of a list as it was found, in the list's order.
 
-    rows: list[M]
+    :param rows: the driver's; what they hold besides, `columns` named as `t`'s.
+    """
+
+    model: type[M]
+    rows: Sequence[Any]
     order: Order
     has_next: bool
     has_previous: bool
 
+    def objects(self) -> list[M]:
+        """The rows as models; for pages that were read with all columns."""
+        read = [database.read(self.model, row, "t") for row in self.rows]
+        return [row for row in read if row is not None]
+
+    def cursors(self) -> list[str]:
+        """Of each row."""
+        return [self.order.cursor(self.model, row) for row in self.rows]
+
     def cursor(self, place: int) -> str | None:
         """Of the row at `place`, -1 being the last; None where there is no row."""
-        return self.order.cursor(self.rows[place]) if self.rows else None
+        return self.order.cursor(self.model, self.rows[place]) if self.rows else None
 
 
 class Outside(TypedDict):
@@ -223,11 +245,21 @@ class Where:
 _MIRRORED = str.maketrans("<>", "><")
 
 
-async def page(model: type[M], order: Order, part: Part, where: Where) -> Page[M]:
+def columns(model: type[Model], order: Order, wanted: Wanted) -> str:
+    """For a SELECT of a page: what it is ordered by is always among them."""
+    if wanted is None:
+        return database.columns(model, "t")
+    keys = {key.name for key in order.keys} | {"id"}
+    return database.columns(model, "t", wanted | keys)
+
+
+async def page(
+    model: type[M], order: Order, part: Part, where: Where, wanted: Wanted = None
+) -> Page[M]:
     """One page, by one statement, and one more where a cursor was given."""
     within = where.copy().add_part(order, part)
-    rows = await database.fetch(
-        f"SELECT {database.columns(model, 't')} FROM {model._meta.db_table} t "
+    rows = await database.fetch_rows(
+        f"SELECT {columns(model, order, wanted)} FROM {model._meta.db_table} t "
         f"WHERE {within} ORDER BY {order.by(backwards=part.backwards)} "
         f"LIMIT {part.size + 1}",
         *within.values,
@@ -249,7 +281,7 @@ def assembled(
     model: type[M],
     order: Order,
     part: Part,
-    rows: Sequence[Row],
+    rows: Sequence[Any],
     *,
     earlier: bool = False,
     later: bool = False,
@@ -261,12 +293,10 @@ def assembled(
     :param later: whether anything lies behind the place that it ends before.
     """
     more = len(rows) > part.size
-    read = [database.read(model, row, "t") for row in rows[: part.size]]
-    found = [row for row in read if row is not None]
-    if part.backwards:
-        found.reverse()
+    found = rows[: part.size]
     return Page(
-        rows=found,
+        model=model,
+        rows=found[::-1] if part.backwards else found,
         order=order,
         has_next=later or (more and not part.backwards),
         has_previous=earlier or (more and part.backwards),

@@ -13,6 +13,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from hefu.endpoint import GraphQLEndpoint
+from hefu.heads import Head
 from hefu.middleware import Envelope, draining
 from services.errors import (
     Forbidden,
@@ -153,8 +154,8 @@ class Mutation:
 schema = strawberry.Schema(query=Query, mutation=Mutation)
 
 
-async def open_context(request: Request) -> SampleContext:
-    credential = request.headers.get("authorization")
+async def open_context(head: Head) -> SampleContext:
+    credential = head.first(b"authorization")
     if credential == "Bearer down":
         raise DatabaseGone("host=db.internal")
     if credential not in {None, "Bearer admin"}:

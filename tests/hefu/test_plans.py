@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import httpx
 import pytest
+from graphql.execution.values import VariableValues
 
 from hefu import plans
 from models import Role
+from tests import test_every_field, test_operations
 from tests.house import House
 
 NESTED = """
@@ -31,6 +35,32 @@ PLANNED = [
     "{ identitySourceKinds { typeName provider displayName } }",
     "{ users { nodes { id role identities { id } sessions { totalCount } } } }",
     "{ auditEvents(first: 3) { nodes { action occurredAt actorType } } }",
+    # What Apollo, Relay and urql send.
+    "{ ... { __typename } }",
+    "{ ...F } fragment F on Query { __typename }",
+    "{ __typename @include(if: true) }",
+    "{ apps { nodes { id } } apps { nodes { name id } } }",
+    """
+    query($n: Int) { identitySources(first: $n) { ...Page pageInfo { ...Info } } }
+    fragment Page on IdentitySourceConnection {
+      edges { cursor node { __typename ...Source } } nodes { ...Source enabled }
+    }
+    fragment Source on IdentitySource {
+      id name: displayName ... on WecomMobileIdentitySource { corpId problem { since } }
+      apps(first: 3) { nodes { ...Of ... on Node { id } } }
+    }
+    fragment Of on App { id name }
+    fragment Info on PageInfo { hasNextPage endCursor }
+    """,
+    """
+    query($n: Int = 1, $yes: Boolean = true, $no: Boolean!) {
+      apps(first: $n) {
+        nodes { id @skip(if: $yes) name @include(if: $yes) ...Sources @skip(if: $no) }
+        totalCount @include(if: $no)
+      }
+    }
+    fragment Sources on App { identitySources { nodes { id @include(if: $yes) } } }
+    """,
 ]
 # Each goes wrong while it runs; the executor has the last word.
 FAILING = [
@@ -40,12 +70,53 @@ FAILING = [
     "{ apiKeys { id } __typename }",
 ]
 UNPLANNED = [
-    "{ ... { __typename } }",
-    "{ ...F } fragment F on Query { __typename }",
-    "{ __typename @include(if: true) }",
     "{ __schema { queryType { name } } }",
-    "{ apps { nodes { id } } apps { nodes { name } } }",
+    # Each way that the directives decide is a plan: five variables would be 32.
+    """
+    query($a: Boolean = true, $b: Boolean = true, $c: Boolean = true,
+          $d: Boolean = true, $e: Boolean = true) {
+      a: __typename @skip(if: $a) b: __typename @skip(if: $b)
+      c: __typename @skip(if: $c) d: __typename @skip(if: $d)
+      e: __typename @skip(if: $e) __typename
+    }
+    """,
+    # A ladder of fragments: 30 lines that unfold to thousands of fields.
+    'query { identity(issuer: "x", subject: "y") { ...F0 } }'
+    + "".join(
+        f" fragment F{n} on Identity {{ a{n}: user {{ identities {{ ...F{n + 1} }} }}"
+        f" b{n}: user {{ identities {{ ...F{n + 1} }} }} "
+        f" c{n}: user {{ identities {{ ...F{n + 1} }} }} }}"
+        for n in range(3)
+    )
+    + " fragment F3 on Identity {"
+    + " ".join(f"l{n}: id" for n in range(20))
+    + " }",
 ]
+
+
+class Twice(House):
+    """A house whose every query is asked twice: by its plan, and without one."""
+
+    asked = 0
+
+    async def post(self, query: str, *given: Any, **named: Any) -> httpx.Response:
+        planned = await super().post(query, *given, **named)
+        if re.search(r"^\s*mutation\b", query, re.MULTILINE):
+            return planned
+        plans.HAS_PLANS = False
+        try:
+            executed = await super().post(query, *given, **named)
+        finally:
+            plans.HAS_PLANS = True
+        assert without_ids(planned.content) == without_ids(executed.content), query
+        assert planned.status_code == executed.status_code
+        self.asked += 1
+        return planned
+
+
+@pytest.fixture
+def twice(house: House) -> Twice:
+    return Twice(**vars(house))
 
 
 class Count:
@@ -60,8 +131,10 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
     told = Count()
     run = plans.Plan.run
 
-    async def counted(self: plans.Plan, executor: Any) -> dict[str, Any] | None:
-        data = await run(self, executor)
+    async def counted(
+        self: plans.Plan, context: object, variables: VariableValues
+    ) -> dict[str, Any] | None:
+        data = await run(self, context, variables)
         told.answered += data is not None
         return data
 
@@ -72,11 +145,10 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
 async def both(
     house: House, query: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[bytes, bytes]:
-    token, variables = await house.key(Role.VIEWER), {"n": 2}
+    token, variables = await house.key(Role.VIEWER), {"n": 2, "no": False}
     planned = await house.post(query, variables, token=token)
     monkeypatch.setattr(plans, "HAS_PLANS", False)
-    # A document that differs by a blank is prepared anew.
-    executed = await house.post(f"{query} ", variables, token=token)
+    executed = await house.post(query, variables, token=token)
     return planned.content, executed.content
 
 
@@ -123,3 +195,13 @@ async def test_what_has_no_plan_is_executed(
     planned, executed = await both(house, query, monkeypatch)
     assert planned == executed
     assert count.answered == before
+
+
+async def test_every_field_of_the_contract_is_the_same_both_ways(twice: Twice) -> None:
+    await test_every_field.test_every_field_of_the_contract_answers(twice)
+    assert twice.asked > 20
+
+
+async def test_every_example_is_the_same_both_ways(twice: Twice) -> None:
+    await test_operations.test_every_example_does_what_it_is_for(twice)
+    assert twice.asked > 10

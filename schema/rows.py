@@ -1,0 +1,140 @@
+"""
+How a list shows its rows, for plans (`hefu/rows.py`), which make no object of a row.
+
+A page of fifty sources with three apps each would be 200 models and 200 objects of the
+schema with 3,200 values, of which somebody asks for 450. Here stands once more what the
+`of` of each type says, column by column; `tests/hefu/test_plans.py` holds the two to
+one another. A type that is not here is shown by its objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+from tortoise.models import Model
+
+import models
+from models import ids
+from schema.app import App
+from schema.context import Context
+from schema.identity_source import (
+    AccountAssociation,
+    IdentitySourceProblem,
+    WecomMobileIdentitySource,
+)
+from schema.loaders import ListLoader, Loaders
+from schema.node import Viewer
+from schema.pages import Connection
+from schema.user import User
+from services.batches import PartOf
+from services.pages import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A field that is more than its column: `make` is given the columns' values."""
+
+    columns: tuple[str, ...]
+    make: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """A list that each row has; for administrators only."""
+
+    loader: Callable[[Loaders], ListLoader[Any]]
+    show: Callable[[Any, Viewer], Any]
+
+    async def pages(
+        self,
+        context: Context,
+        parents: Sequence[UUID],
+        part: Part,
+        viewer: Viewer,
+        wanted: frozenset[str],
+    ) -> list[Connection[Any]]:
+        """Everybody's page, by one statement."""
+        viewer.require_admin()
+        loader = self.loader(context.loaders)
+        keys = [PartOf(parent, part) for parent in parents]
+        pages = await context.services.batches.pages_of(
+            loader.nested, keys, wanted=wanted
+        )
+        return [
+            Connection.of(
+                page,
+                self.show,
+                viewer,
+                count=partial(_count, loader, key),
+            )
+            for key, page in zip(keys, pages, strict=True)
+        ]
+
+
+def _count(loader: ListLoader[Any], key: PartOf) -> Awaitable[int]:
+    return loader.counts.load(key.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """
+    A type whose fields are a model's columns of the same name, but for these.
+
+    :param prefix: of its ids.
+    """
+
+    model: type[Model]
+    prefix: str
+    made: Mapping[str, Made] = field(default_factory=dict[str, Made])
+    lists: Mapping[str, Below] = field(default_factory=dict[str, Below])
+
+
+def is_set(value: object) -> bool:
+    return value is not None
+
+
+SHOWN: Mapping[type, Shown] = {
+    App: Shown(
+        models.App,
+        ids.APP,
+        lists={
+            "identity_sources": Below(
+                attrgetter("sources_of_app"), WecomMobileIdentitySource.of
+            )
+        },
+    ),
+    WecomMobileIdentitySource: Shown(
+        models.IdentitySource,
+        ids.SOURCE,
+        made={
+            "account_association": Made(
+                (
+                    "association_mode",
+                    "match_fields",
+                    "binding_methods",
+                    "match_across_corps",
+                ),
+                AccountAssociation.told,
+            ),
+            "problem": Made(
+                ("problem_code", "problem_since", "problem_address"),
+                IdentitySourceProblem.told,
+            ),
+        },
+        lists={"apps": Below(attrgetter("apps_of_source"), App.of)},
+    ),
+    User: Shown(
+        models.User,
+        ids.USER,
+        made={
+            "email_verified": Made(("verified_email",), is_set),
+            "phone_verified": Made(("verified_phone",), is_set),
+            "has_password": Made(("password_hash",), is_set),
+        },
+    ),
+}

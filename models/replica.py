@@ -118,7 +118,7 @@ class Replica:
             )
         self._rests_until = now + REST
         # The one of several that was the replica may be the primary now.
-        await self._client._expire_connections()
+        self._client.expire()
 
 
 async def _written() -> tuple[str, int]:

@@ -158,9 +158,9 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         """A primary that was demoted answers as before; it just takes no writes."""
         cause = error.__cause__
         if self._several and cause is not None and outages.is_read_only(cause):
-            self._expire()
+            self.expire()
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
         if self.pool is not None:
             self.pool.expire()
 

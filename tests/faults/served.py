@@ -58,7 +58,7 @@ def environ(database_url: str, wecom_url: str, **more: str) -> dict[str, str]:
 
 
 async def hefu(
-    *arguments: str, given: dict[str, str], check: bool = True, root: Path = ROOT
+    *arguments: str, given: dict[str, str], check: bool = True, root: Path | str = ROOT
 ) -> Any:
     """The command `hefu`, to its end; `root` is the checkout that it comes from."""
     return await asyncio.to_thread(
@@ -80,7 +80,7 @@ async def serving(
     *,
     workers: int = 1,
     key: str | None = None,
-    root: Path = ROOT,
+    root: Path | str = ROOT,
     **more: str,
 ) -> AsyncGenerator[Served]:
     """A server on a migrated database, ready."""

@@ -76,7 +76,7 @@ CODE=$(curl -s {sandbox}/sandbox/approve -H 'Content-Type: application/json' -d 
   | sed 's/.*"code":"\\([^"]*\\)".*/\\1/')
 
 # 3. Log in.
-curl -s {hefu}/graphql -H 'Content-Type: application/json' -d '{{
+curl -s -w '\\n' {hefu}/graphql -H 'Content-Type: application/json' -d '{{
   "query": "mutation($input: WecomMobileLoginInput!) {{ wecomMobileLogin(input: $input) {{ __typename ... on LoginSuccess {{ resolution user {{ id displayName }} tokens {{ accessToken refreshToken expiresIn }} }} ... on LoginFailure {{ code message retry }} }} }}",
   "variables": {{"input": {{"appId": "{app}", "identitySource": "{source}", "code": "'$CODE'", "state": "'$STATE'", "codeVerifier": "'$VERIFIER'"}}}}}}'
 """

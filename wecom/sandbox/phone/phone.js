@@ -4,10 +4,12 @@ const FIELDS = ["schema", "corpId", "agentId", "state"];
 const WORDS = {
   en: { outsider: "an outsider (openid)", linked: "a linked corp's member",
         unknown: "no such schema, CorpID and AgentId in this sandbox",
-        hidden: "not visible", statuses: { 2: "disabled", 4: "not activated", 5: "left" } },
+        hidden: "not visible", copied: "Copied",
+        statuses: { 2: "disabled", 4: "not activated", 5: "left" } },
   zh: { outsider: "企业外部的人 (openid)", linked: "互联企业的成员",
         unknown: "沙盒里没有这个 schema、CorpID 和 AgentId",
-        hidden: "不在可见范围", statuses: { 2: "已禁用", 4: "未激活", 5: "已退出" } },
+        hidden: "不在可见范围", copied: "已复制",
+        statuses: { 2: "已禁用", 4: "未激活", 5: "已退出" } },
 };
 const element = (id) => document.getElementById(id);
 let language = navigator.language.startsWith("zh") ? "zh" : "en";
@@ -93,6 +95,7 @@ async function approve() {
   }
   element("code").value = told.code;
   element("returned").value = told.state;
+  speak();
   element("answer").hidden = false;
 }
 
@@ -100,6 +103,7 @@ async function copy(event) {
   const field = element(event.target.dataset.copies);
   field.select();
   await navigator.clipboard.writeText(field.value);
+  event.target.textContent = WORDS[language].copied;
 }
 
 async function begin() {

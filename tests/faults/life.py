@@ -97,9 +97,13 @@ class Life:
         data = await self.entrance.house.data(REFRESH, {"token": token})
         return str(data["refreshSession"]["tokens"]["refreshToken"])
 
-    async def go_on(self) -> None:
+    async def go_on(self, over: asyncio.Event) -> None:
+        """Until it is over, to the end of what was begun.
+
+        Cancelled while it connects, a client of httpx leaves the socket open.
+        """
         number = 0
-        while True:
+        while not over.is_set():
             number += 1
             await self.log_in(("zhangsan", "lisi", "bob_jones-2")[number % 3])
             await self.bind(("zhangsan", "maria")[number % 2])

@@ -51,7 +51,10 @@ async def test_no_acknowledged_session_is_lost_with_the_primary(
         key = next(iter(first.house.keys.values()))
         second = await stack.enter_async_context(serving(pair.url, wecom, key=key))
         lives = [await Life.of(served.house, pause=PAUSE) for served in (first, second)]
-        going = [asyncio.create_task(life.go_on()) for life in lives for _ in range(2)]
+        over = asyncio.Event()
+        going = [
+            asyncio.create_task(life.go_on(over)) for life in lives for _ in range(2)
+        ]
         for number in range(1, ROUNDS + 1):
             leader, standby = await pair.settled()
             await all_logged_in(lives, since=time.monotonic())
@@ -71,9 +74,8 @@ async def test_no_acknowledged_session_is_lost_with_the_primary(
                 "it was the standby again after",
                 f"{time.monotonic() - ended:.0f} s",
             )
-        for each in going:
-            each.cancel()
-        await asyncio.gather(*going, return_exceptions=True)
+        over.set()
+        await asyncio.gather(*going)
         for life in lives:
             for token in life.tokens:
                 assert await life.refreshed(token)

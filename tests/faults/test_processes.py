@@ -32,13 +32,13 @@ async def test_killed_under_logins_binds_and_refreshes(
                 key = next(iter(served.house.keys.values()))
                 life = await Life.of(served.house)
             life.move(served.house)
-            going = [asyncio.create_task(life.go_on()) for _ in range(4)]
+            over = asyncio.Event()
+            going = [asyncio.create_task(life.go_on(over)) for _ in range(4)]
             await asyncio.sleep(1)
             kill(served)
             await served.ended()
-            for each in going:
-                each.cancel()
-            await asyncio.gather(*going, return_exceptions=True)
+            over.set()
+            await asyncio.gather(*going)
     assert life is not None
     async with serving(database_url, wecom, key=key) as served:
         life.move(served.house)

@@ -122,8 +122,11 @@ class Phones:
     slowest: float = 0.0
     _next_at: float = field(default_factory=time.monotonic)
 
-    async def go_on(self) -> None:
-        for number in itertools.count():
+    async def go_on(self, over: asyncio.Event) -> None:
+        """Until it is over, to the end of what was begun."""
+        for number in itertools.takewhile(
+            lambda _: not over.is_set(), itertools.count()
+        ):
             await self._turn()
             began = time.monotonic()
             try:
@@ -159,13 +162,13 @@ async def on_the_phone(
         transport=balancer, base_url="http://hefu.test", timeout=30
     ) as client:
         phones = Phones(replace(entrance, house=replace(house, client=client)))
-        going = [asyncio.create_task(phones.go_on()) for _ in range(8)]
+        over = asyncio.Event()
+        going = [asyncio.create_task(phones.go_on(over)) for _ in range(8)]
         try:
             yield phones
         finally:
-            for each in going:
-                each.cancel()
-            await asyncio.gather(*going, return_exceptions=True)
+            over.set()
+            await asyncio.gather(*going)
 
 
 async def test_no_login_fails_while_old_and_new_run_side_by_side(

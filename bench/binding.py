@@ -1,14 +1,16 @@
 """
 What people who bind with passwords cost the logins beside them.
 
-    python bench/binding.py [--seconds 6] [--rounds 3] [--binders 4]
+    python bench/binding.py [--seconds 10] [--rounds 5] [--binders 8] [--typing 3]
 
-About two minutes for both databases, a third of them to make the accounts that are
+About five minutes for both databases, a tenth of them to make the accounts that are
 bound: each serves once, and its password takes a hash to set.
 
 Logins come at a steady rate, whatever the answers take; every other phase some people
-bind beside them, each logging in to be asked, guessing wrong once and then right. Both
-kinds of phase alternate in one run, so that what else the machine does meets both.
+bind beside them, each logging in to be asked, guessing wrong once and then right, and
+taking some seconds to type a password. Both kinds of phase alternate in one run, so
+that what else the machine does meets both. `--binders 4 --typing 0` keeps every core
+hashing without a pause: what a machine does that is too small.
 """
 
 from __future__ import annotations
@@ -78,11 +80,18 @@ class Bench:
     app_id: str
     rate: float
     people: Iterator[int]
+    # Seconds that a person takes for a password.
+    typing: float
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def phase(self, seconds: float, binders: int, into: Times) -> None:
         until = time.perf_counter() + seconds
-        binding = [asyncio.create_task(self.bind(until, into)) for _ in range(binders)]
+        # Not all at the same moment.
+        apart = 2 * self.typing / max(binders, 1)
+        binding = [
+            asyncio.create_task(self.bind(until, number * apart, into))
+            for number in range(binders)
+        ]
         await self.log_in(until, into)
         await asyncio.gather(*binding)
 
@@ -117,7 +126,8 @@ class Bench:
         into.failed += b'"LoginSuccess"' not in answer
         free.put_nowait(connection)
 
-    async def bind(self, until: float, into: Times) -> None:
+    async def bind(self, until: float, after: float, into: Times) -> None:
+        await asyncio.sleep(after)
         connection = Connection(self.house.port)
         await connection.open()
         while time.perf_counter() < until:
@@ -137,6 +147,7 @@ class Bench:
                     "account": f"person{person}",
                     "password": password,
                 }
+                await asyncio.sleep(self.typing)
                 answer = await connection.post(load.encode(BIND, {"input": input}))
                 into.hashes += 1
                 into.failed += good not in answer
@@ -172,7 +183,8 @@ async def measure(house: Measured, options: argparse.Namespace) -> tuple[Times, 
     house.associate(app_id, asking)
     house.ask(ASK, {"id": asking})
     await make_people(house, options.people)
-    bench = Bench(house, app_id, options.rate, iter(range(options.people)))
+    people = iter(range(options.people))
+    bench = Bench(house, app_id, options.rate, people, options.typing)
     alone, beside = Times(), Times()
     await bench.phase(
         MEMBERS / options.rate + 0.5, 0, Times()
@@ -185,16 +197,17 @@ async def measure(house: Measured, options: argparse.Namespace) -> tuple[Times, 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=6)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rate", type=float, default=40)
-    parser.add_argument("--binders", type=int, default=4)
-    parser.add_argument("--people", type=int, default=300)
+    parser.add_argument("--binders", type=int, default=8)
+    parser.add_argument("--typing", type=float, default=3)
+    parser.add_argument("--people", type=int, default=150)
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgres"])
     options = parser.parse_args()
     print(
         f"{options.rate:.0f} logins/s; {options.binders} people bind in every other"
-        f" phase of {options.seconds:.0f} s"
+        f" phase of {options.seconds:.0f} s, typing for {options.typing:.0f} s each time"
     )
     print("database  binding  logins  p50 ms  p90 ms  p99 ms  hashes/s  failed")
     for name in options.databases:

@@ -1,7 +1,7 @@
 """
 Passwords: which will do, their hashing, and what keeps it from holding everybody up.
 
-Argon2id takes a tenth of a second and 64 MiB on purpose (RFC 9106, 4: second choice).
+Argon2id takes some tenths of a second and 64 MiB on purpose (RFC 9106, 4).
 It runs in threads, as many as there are cores, behind a bounded queue. Why so, and
 where the policy comes from: docs/decisions/0003-passwords.md.
 """
@@ -43,6 +43,10 @@ FEWEST_GUESSES = 10_000
 # 0.15 s at 32 characters, 2 s at 128, for a text that was made to take long.
 LONGEST_ESTIMATED = 32
 
+# Every core hashes a password of its own when there are many, so more lanes would not
+# hash more of them: they would only stand in line with the logins.
+LANES = 1
+
 # For each core, so that the last in the queue waits for three seconds or so.
 QUEUE_PER_CORE = 32
 
@@ -83,7 +87,7 @@ class Passwords:
         workers: int | None = None,
         waiting: int | None = None,
     ) -> None:
-        self._hasher = hasher or PasswordHasher()
+        self._hasher = hasher or PasswordHasher(parallelism=LANES)
         self._workers = workers or _cores()
         self._most = self._workers * (1 + QUEUE_PER_CORE)
         if waiting is not None:
@@ -222,8 +226,8 @@ def _come_second() -> None:
     Let the event loop have the cores first: a login waits for a turn of milliseconds,
     a password takes a tenth of a second anyhow.
 
-    Linux keeps a niceness for each thread, and Argon2's lanes inherit this one's. On
-    other systems the threads stand in line with everybody.
+    Linux keeps a niceness for each thread. On other systems the threads stand in line
+    with everybody.
     """
     if sys.platform == "linux":
         os.nice(NICENESS)

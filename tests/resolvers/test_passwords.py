@@ -349,7 +349,7 @@ async def test_a_right_password_is_hashed_anew_with_todays_parameters(
     assert await hash_of(id) == cheap
     await sign_in(house, app, "amy")
 
-    assert str(await hash_of(id)).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert str(await hash_of(id)).startswith("$argon2id$v=19$m=65536,t=3,p=1$")
     assert (await sign_in(house, app, "amy"))["user"] == {"id": id}
 
 

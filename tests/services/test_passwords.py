@@ -196,7 +196,7 @@ async def _seconds(passwords: Passwords, stored: str | None, typed: str) -> floa
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a niceness is a process's there")
 async def test_logins_have_the_cores_first(passwords: Passwords) -> None:
-    """Argon2's lanes inherit the niceness of the thread that starts them."""
+    """Argon2 computes in the thread that calls it, whose niceness is higher."""
     beside = await passwords._in_turn(lambda: os.nice(0))
 
     assert beside == os.nice(0) + NICENESS

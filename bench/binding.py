@@ -207,7 +207,7 @@ def main() -> None:
     options = parser.parse_args()
     print(
         f"{options.rate:.0f} logins/s; {options.binders} people bind in every other"
-        f" phase of {options.seconds:.0f} s, typing for {options.typing:.0f} s each time"
+        f" phase of {options.seconds:.0f} s, {options.typing:.0f} s for a password"
     )
     print("database  binding  logins  p50 ms  p90 ms  p99 ms  hashes/s  failed")
     for name in options.databases:

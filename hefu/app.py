@@ -196,7 +196,10 @@ def create_app(
     )
     doors = Doors(settings, services)
     page = page or Page()
-    replica = Replica(settings.replica_url) if settings.replica_url else None
+    observe = traces.statement if traces else None
+    replica = None
+    if settings.replica_url:
+        replica = Replica(settings.replica_url, observe=observe)
     endpoint = GraphQLEndpoint(
         schema,
         open_context=_context_opener(settings, services),
@@ -210,7 +213,6 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        observe = traces.statement if traces else None
         async with database.opened(settings.database_url, observe=observe):
             beside = [asyncio.create_task(_prune_now_and_then(services))]
             if metrics:

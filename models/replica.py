@@ -20,6 +20,7 @@ from tortoise.exceptions import OperationalError
 from models import database
 from models.address import Address
 from models.backends.asyncpg import BoundedAsyncpgClient
+from models.statements import Observer
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +57,18 @@ class PassedOver(Exception):
 
 
 class Replica:
-    """The replica at `url`, beside the primary that `database.opened` has opened."""
+    """
+    The replica at `url`, beside the primary that `database.opened` has opened.
 
-    def __init__(self, url: str) -> None:
+    `observe` is told of every statement, as there.
+    """
+
+    def __init__(self, url: str, *, observe: Observer | None = None) -> None:
         address = Address.parse(url, standby=True)
         # By the primary's name, a transaction stands in the primary's place: see
         # `backends/asyncpg.py`.
         self._client = BoundedAsyncpgClient(
-            connection_name=address.dialect, **address.credentials
+            connection_name=address.dialect, observe=observe, **address.credentials
         )
         self._rests_until = 0.0
 

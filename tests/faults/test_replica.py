@@ -13,6 +13,7 @@ from tests.faults.cluster import Cluster
 from tests.faults.faulty import attempt
 from tests.faults.figures import Figure, Stopwatch
 from tests.faults.served import environ, hefu
+from tests.hefu.collector import collecting
 from tests.house import Clock, House, Json, Wecom, open_house, settings
 
 APPS = "{ apps(first: 100) { nodes { name } } }"
@@ -208,6 +209,38 @@ async def test_one_that_hides_how_far_it_is_is_passed_over(
         await house.app(name="First")
         assert await read(house) == ["First"]
         assert asked(replica) == 0
+
+
+async def test_its_statements_are_told_of(
+    cluster: Cluster,
+    replica: Cluster,
+    wecom: Wecom,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A trace tells of what was asked of the primary, and of the replica too."""
+    await migrated(cluster.url)
+    given = settings(
+        cluster.url, wecom.url, HEFU_REPLICA_URL=replica.url, HEFU_TRACES="on"
+    )
+    with collecting() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+        async with open_house(given, wecom, clock) as house:
+            await house.app(name="First")
+            await until_asked(house, replica)
+        # The last list is the one that the replica answered.
+        lists = [
+            span
+            for span in collector.spans
+            if span.attributes.get("hefu.root_fields") == ["apps"]
+        ]
+        within = [s.name for s in collector.spans if s.parent == lists[-1].id]
+    assert within[-4:] == [
+        "BEGIN",
+        "SELECT now pg_control_system",
+        "SELECT apps",
+        "COMMIT",
+    ]
 
 
 async def test_check_tells_how_it_is(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import httptools
 import orjson
@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from hefu.joined import Joined
 from hefu.middleware import SECURITY_HEADERS, new_request_id
 
 # A 16 KiB document by GET is 48 KiB once each of its bytes is percent-encoded.
@@ -45,7 +46,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._at_upgrade = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._joined = Joined(transport, self.loop)
+        super().connection_made(cast("asyncio.Transport", self._joined))
         # A connection that never says a word counts as a request that is never whole.
         self._await_request()
 
@@ -88,6 +90,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._request_is_whole()
         self._in_head = True
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        self._joined.flush()
+        super().on_response_complete()
 
     def _feed(self, data: bytes) -> None:
         try:

@@ -8,14 +8,20 @@ once, whatever its expiry says; and a role is the account's role now.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
 
 from models import App, Role, Session, User, UserStatus, database, ids
+from models.gathered import Gathered
 from services import sessions
 from services.access_tokens import AccessTokens
 from services.api_keys import PREFIX, ApiKeys
+from services.batches import among, uuid_of
 from services.callers import Caller, Origin
 from services.clock import Clock
 from services.errors import Unauthenticated, UnauthenticatedReason
+from services.pages import Where
 
 # Ours have 600 characters at the most.
 LONGEST_HEADER = 4096
@@ -24,7 +30,7 @@ _FIND = """
 SELECT {session}, {user}, {app} FROM sessions session
 JOIN users account ON account.id = session.user_id
 LEFT JOIN apps app ON app.id = session.app_id
-WHERE session.id = $1
+WHERE {sought}
 """
 
 
@@ -37,6 +43,7 @@ class Authentication:
         self._clock = clock
         self._access_tokens = access_tokens
         self._api_keys = api_keys
+        self._rows: Gathered[UUID, Any] = Gathered(_load)
 
     async def caller(self, origin: Origin, authorization: str | None) -> Caller:
         """
@@ -84,7 +91,8 @@ class Authentication:
         id = ids.read(ids.SESSION, session_id)
         if id is None:
             return None
-        row = await database.fetch_one(_find(), id)
+        # Each request reads objects of its own, which it may change.
+        row = await self._rows.get(id)
         if row is None:
             return None
         session = database.read(Session, row, "session")
@@ -94,12 +102,20 @@ class Authentication:
         return session, user, database.read(App, row, "app")
 
 
+async def _load(ids: Sequence[UUID]) -> dict[UUID, Any]:
+    where = Where()
+    sought = among(where, "session.id", ids)
+    rows = await database.fetch_rows(_find(sought), *where.values)
+    return {uuid_of(row["session.id"]): row for row in rows}
+
+
 @functools.cache
-def _find() -> str:
+def _find(sought: str) -> str:
     return _FIND.format(
         session=database.columns(Session, "session"),
         user=database.columns(User, "account"),
         app=database.columns(App, "app"),
+        sought=sought,
     )
 
 

@@ -89,7 +89,7 @@ class Batches:
         where = Where()
         rows = await database.fetch(
             f"SELECT {database.columns(model, 't')} FROM {model._meta.db_table} t "
-            f"WHERE {_among(where, 't.id', ids)}",
+            f"WHERE {among(where, 't.id', ids)}",
             *where.values,
         )
         found = {row.pk: row for row in _read(model, rows)}
@@ -100,7 +100,7 @@ class Batches:
         where = Where()
         rows = await database.fetch(
             f"SELECT {database.columns(Identity, 't')} FROM identities t "
-            f"WHERE {_among(where, 't.user_id', users)} ORDER BY t.id",
+            f"WHERE {among(where, 't.user_id', users)} ORDER BY t.id",
             *where.values,
         )
         found: defaultdict[UUID, list[Identity]] = defaultdict(list)
@@ -146,14 +146,14 @@ class Batches:
                 f"FROM {nested.rows} WHERE {where} GROUP BY {nested.parent}",
                 *where.values,
             )
-            found |= {(_id(row["parent"]), active): row["number"] for row in rows}
+            found |= {(uuid_of(row["parent"]), active): row["number"] for row in rows}
         return [found.get((key.parent, key.active), 0) for key in keys]
 
     def _of(
         self, nested: Nested[M], parents: Sequence[UUID], *, active: bool | None
     ) -> Where:
         where = Where()
-        where.conditions.append(_among(where, nested.parent, parents))
+        where.conditions.append(among(where, nested.parent, parents))
         return where if active is None else going_on(where, active, self._clock())
 
 
@@ -181,7 +181,7 @@ async def _ranked(
     )
     found: defaultdict[UUID, list[Any]] = defaultdict(list)
     for row in rows:
-        found[_id(row["parent"])].append(row)
+        found[uuid_of(row["parent"])].append(row)
     return found
 
 
@@ -199,7 +199,7 @@ async def _outside(nested: Nested[M], part: Part, where: Where) -> dict[UUID, Ou
         f"FROM {nested.rows} WHERE {asked} GROUP BY {nested.parent}",
         *asked.values,
     )
-    return {_id(row["parent"]): pages.told(row) for row in rows}
+    return {uuid_of(row["parent"]): pages.told(row) for row in rows}
 
 
 def _grouped(keys: Sequence[PartOf]) -> dict[tuple[Part, bool | None], list[UUID]]:
@@ -209,7 +209,8 @@ def _grouped(keys: Sequence[PartOf]) -> dict[tuple[Part, bool | None], list[UUID
     return found
 
 
-def _among(where: Where, column: str, ids: Sequence[UUID]) -> str:
+def among(where: Where, column: str, ids: Sequence[UUID]) -> str:
+    """The condition that `column` holds one of `ids`, not added to `where` yet."""
     # One value for all the ids: a text for every length would have the database parse
     # and plan each anew.
     if database.dialect() == "sqlite":
@@ -223,5 +224,6 @@ def _read(model: type[M], rows: Sequence[Row]) -> list[M]:
     return [row for row in read if row is not None]
 
 
-def _id(value: Any) -> UUID:
+def uuid_of(value: Any) -> UUID:
+    """An id as the driver gives it: SQLite's are texts."""
     return value if isinstance(value, UUID) else UUID(value)

@@ -71,7 +71,7 @@ def start(factory: str, workers: int) -> Running:
 
 
 def _wait_until_ready(running: Running) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
             if httpx.get(f"{running.url}/health/ready").status_code == 200:

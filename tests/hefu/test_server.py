@@ -67,6 +67,22 @@ def test_answers_do_not_wait_for_the_clients_acknowledgement(server: Running) ->
     assert min(times) < 0.03, "each waits the 40 ms of a delayed acknowledgement"
 
 
+def test_an_answer_is_sent_whole(server: Running) -> None:
+    """Head and body in one call: `Joined`; several on a connection each by itself."""
+    asked = b"GET /graphql?query={hello} HTTP/1.1\r\nHost: hefu\r\n\r\n"
+    with server.connect() as connection:
+        for _ in range(20):
+            connection.sendall(asked)
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert body.startswith(b'{"data":')
+        connection.sendall(asked + asked)
+        answers = b""
+        while answers.count(b'{"data":') < 2:
+            answers += connection.recv(65536)
+    assert answers.count(b"HTTP/1.1 200 ") == 2
+
+
 def test_an_answer_may_take_longer_than_a_request(server: Running) -> None:
     asked = {"query": f"{{slow(seconds: {SECONDS * 2})}}"}
     answer = httpx.post(f"{server.url}/graphql", json=asked, timeout=10)

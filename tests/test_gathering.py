@@ -1,0 +1,62 @@
+"""Who asks, found for all requests of one moment by one statement."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from tests.house import House
+
+ME = "{ me { id } }"
+MEMBERS = ("zhangsan", "lisi", "bob_jones-2")
+
+
+async def people(house: House) -> dict[str, str]:
+    """Ids of accounts, by access tokens."""
+    entrance = await house.entrance()
+    logins = [await entrance.log_in(userid) for userid in MEMBERS]
+    return {each["tokens"]["accessToken"]: each["user"]["id"] for each in logins}
+
+
+async def test_each_is_answered_for_themselves_by_one_statement(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = await people(house)
+    await asyncio.gather(*(house.data(ME, token=token) for token in expected))
+    tokens = [*expected] * 5
+    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+        caplog.clear()
+        told = await asyncio.gather(*(house.data(ME, token=token) for token in tokens))
+        statements = len(caplog.records)
+    assert [each["me"]["id"] for each in told] == [expected[token] for token in tokens]
+    assert statements == 1
+
+
+async def test_one_of_them_whose_session_is_over_is_refused_alone(
+    house: House,
+) -> None:
+    over, *others = expected = await people(house)
+    await house.data("mutation { signOut { session { id } } }", token=over)
+    refused, *told = await asyncio.gather(
+        *(house.answer(ME, token=token) for token in (over, *others))
+    )
+    [error] = refused["errors"]
+    assert error["extensions"]["code"] == "UNAUTHENTICATED"
+    assert [each["data"]["me"]["id"] for each in told] == [
+        expected[token] for token in others
+    ]
+
+
+async def test_who_gives_up_takes_the_answer_from_nobody(house: House) -> None:
+    expected = await people(house)
+    for turns in range(12):
+        asking = [
+            asyncio.create_task(house.data(ME, token=token)) for token in expected
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking[0].cancel()
+        _, *told = await asyncio.gather(*asking, return_exceptions=True)
+        assert [each["me"]["id"] for each in told] == [*expected.values()][1:]

@@ -13,22 +13,28 @@ from typing import Generic, TypeVar
 
 from models import outages
 
+# Seconds after which nobody waits for the end of a statement that others sent.
+LONGEST_WAIT = 0.01
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class Gathered(Generic[K, V]):
     """
-    What `load` finds for keys, asked for all that are wanted in one turn of the loop.
+    What `load` finds for keys, asked for all at once.
 
-    Nothing is remembered: what is told was read after it was asked for. `load` runs in
-    the context of whoever was the first to ask, and outside of any transaction.
+    What is wanted while a statement is under way goes with the next, which follows on
+    its heels: the more there is to do, the more a statement does. Nothing is remembered:
+    what is told was read after it was asked for. `load` runs in the context of whoever
+    was the first to ask, and outside of any transaction.
     """
 
     def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._load = load
         self._waiting: list[tuple[K, asyncio.Future[V | None]]] = []
         self._loading: set[asyncio.Task[None]] = set()
+        self._next: asyncio.Handle | None = None
 
     async def get(self, key: K) -> V | None:
         """
@@ -36,23 +42,33 @@ class Gathered(Generic[K, V]):
 
         :raises DatabaseUnavailable: the database did not answer in time.
         """
-        return await outages.bounded(self._wait, key)
-
-    async def _wait(self, key: K) -> V | None:
         loop = asyncio.get_running_loop()
-        if not self._waiting:
+        if self._next is None:
             # Whoever is to run in this turn asks before that.
-            loop.call_soon(self._begin)
+            self._next = (
+                loop.call_later(LONGEST_WAIT, self._begin)
+                if self._loading
+                else loop.call_soon(self._begin)
+            )
         answer: asyncio.Future[V | None] = loop.create_future()
         self._waiting.append((key, answer))
-        return await answer
+        # `load` is bounded itself.
+        with outages.counted():
+            return await answer
 
     def _begin(self) -> None:
+        self._next = None
         waiting, self._waiting = self._waiting, []
         # A task of its own: whoever gives up takes the answer from nobody else.
         task = asyncio.create_task(self._answer(waiting))
         self._loading.add(task)
-        task.add_done_callback(self._loading.discard)
+        task.add_done_callback(self._loaded)
+
+    def _loaded(self, task: asyncio.Task[None]) -> None:
+        self._loading.discard(task)
+        if self._next is not None:
+            self._next.cancel()
+            self._begin()
 
     async def _answer(
         self, waiting: Sequence[tuple[K, asyncio.Future[V | None]]]

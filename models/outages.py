@@ -14,7 +14,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -97,6 +97,11 @@ def patience(seconds: float = PATIENCE) -> Generator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def counted() -> AbstractContextManager[None]:
+    """What is waited for in the block counts, and is bounded by somebody else."""
+    return _current.get() or nullcontext()
 
 
 async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:

@@ -25,9 +25,9 @@ class Gathered(Generic[K, V]):
     What `load` finds for keys, asked for all at once.
 
     What is wanted while a statement is under way goes with the next, which follows on
-    its heels: the more there is to do, the more a statement does. Nothing is remembered:
-    what is told was read after it was asked for. `load` runs in the context of whoever
-    was the first to ask, and outside of any transaction.
+    its heels: the more there is to do, the more a statement does. Nothing is
+    remembered: what is told was read after it was asked for. `load` runs in the context
+    of whoever was the first to ask, and outside of any transaction.
     """
 
     def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:

@@ -102,9 +102,10 @@ class Authentication:
         return session, user, database.read(App, row, "app")
 
 
-async def _load(ids: Sequence[UUID]) -> dict[UUID, Any]:
+async def _load(wanted: Sequence[UUID]) -> dict[UUID, Any]:
+    """Sessions with whose they are, by their ids."""
     where = Where()
-    sought = among(where, "session.id", ids)
+    sought = among(where, "session.id", wanted)
     rows = await database.fetch_rows(_find(sought), *where.values)
     return {uuid_of(row["session.id"]): row for row in rows}
 

@@ -32,7 +32,8 @@ async def variables(page: Page, key: str, value: object) -> dict[str, Any]:
     editor = page.locator(".graphiql-editor-tool .graphiql-editor:visible .view-lines")
     async with asyncio.timeout(WAIT):
         while True:
-            with suppress(json.JSONDecodeError):
+            # Half drawn, or still what was there before.
+            with suppress(json.JSONDecodeError, KeyError):
                 text = (await editor.inner_text()).replace("\xa0", " ")
                 told: dict[str, Any] = json.loads(text)["input"]
                 if told.get(key) == value:

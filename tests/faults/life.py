@@ -98,7 +98,8 @@ class Life:
         return str(data["refreshSession"]["tokens"]["refreshToken"])
 
     async def go_on(self, over: asyncio.Event) -> None:
-        """Until it is over, to the end of what was begun.
+        """
+        Until it is over, to the end of what was begun.
 
         Cancelled while it connects, a client of httpx leaves the socket open.
         """

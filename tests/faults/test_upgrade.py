@@ -124,9 +124,9 @@ class Phones:
 
     async def go_on(self, over: asyncio.Event) -> None:
         """Until it is over, to the end of what was begun."""
-        for number in itertools.takewhile(
-            lambda _: not over.is_set(), itertools.count()
-        ):
+        number = 0
+        while not over.is_set():
+            number += 1
             await self._turn()
             began = time.monotonic()
             try:

@@ -65,6 +65,8 @@ def _sqlite(rest: str) -> Address:
         # SQLite's own waiting would keep the one connection: see `backends/sqlite.py`.
         "busy_timeout": 0,
         "journal_mode": "WAL",
+        # Kept for the next writes: room in a file that is there costs half of new room.
+        "journal_size_limit": 32 * 1024 * 1024,
         "synchronous": synchronous,
         "foreign_keys": "ON",
     }

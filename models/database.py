@@ -39,6 +39,8 @@ __all__ = [
     "fetch",
     "fetch_one",
     "fetch_rows",
+    "look_up",
+    "look_up_one",
     "opened",
     "patience",
     "read",
@@ -126,10 +128,24 @@ async def fetch_rows(sql: str, *values: Any) -> Sequence[Any]:
     """
     As `fetch`, in the driver's own rows: by place or by name, without a dict for each.
     """
-    client = connection()
-    if client.capabilities.dialect == "sqlite":
-        sql = _for_sqlite(sql)
-    return await cast("Guarded", client).rows(sql, values)
+    client, sql = _prepared(sql)
+    return await client.rows(sql, values)
+
+
+async def look_up(sql: str, *values: Any) -> Sequence[Any]:
+    """
+    As `fetch_rows`, for a SELECT that finds some rows by an index and nothing else.
+
+    SQLite is asked without a change of thread: nobody else is served meanwhile.
+    """
+    client, sql = _prepared(sql)
+    return await client.few_rows(sql, values)
+
+
+async def look_up_one(sql: str, *values: Any) -> Any | None:
+    """The first row that `look_up` finds."""
+    rows = await look_up(sql, *values)
+    return rows[0] if rows else None
 
 
 async def fetch_one(sql: str, *values: Any) -> Row | None:
@@ -207,6 +223,13 @@ def _readers(model: type[Model], alias: str) -> dict[str, tuple[str, Convert | N
         name: (column, None) for name, column in native
     }
     return plain | {name: (column, convert) for name, column, convert in converted}
+
+
+def _prepared(sql: str) -> tuple[Guarded, str]:
+    client = connection()
+    if client.capabilities.dialect == "sqlite":
+        sql = _for_sqlite(sql)
+    return cast("Guarded", client), sql
 
 
 Convert = Callable[[Any], Any]

@@ -56,7 +56,7 @@ def watch_sqlite(connection: aiosqlite.Connection, observe: Observer) -> None:
     """Tell of everything that is done through this connection."""
     inner = cast("Any", connection)
     execute: Callable[..., Awaitable[Any]] = inner._execute
-    watched = _Watched(inner._connection, observe)
+    watched = Watched(inner._connection, observe)
 
     async def in_context(do: Callable[..., Any], *given: Any, **named: Any) -> Any:
         # The connection's thread knows nothing of the request that it works for.
@@ -66,7 +66,7 @@ def watch_sqlite(connection: aiosqlite.Connection, observe: Observer) -> None:
     inner._execute = in_context
 
 
-class _Watched:
+class Watched:
     """sqlite3's connection. A statement lasts until the next, or the visit's end."""
 
     def __init__(self, connection: sqlite3.Connection, observe: Observer) -> None:

@@ -118,8 +118,8 @@ async def _in_one_visit(client: BaseDBAsyncClient, writes: Sequence[Write]) -> N
             connection.rollback()
             raise
 
-    # Cancelled meanwhile, it still is done whole: the thread goes on by itself.
-    await cast("Any", client).visit(visit)
+    # Cancelled meanwhile, it still is done whole: a thread goes on by itself.
+    await cast("Any", client).brief(visit)
 
 
 @functools.cache

@@ -106,7 +106,7 @@ async def _load(wanted: Sequence[UUID]) -> dict[UUID, Any]:
     """Sessions with whose they are, by their ids."""
     where = Where()
     sought = among(where, "session.id", wanted)
-    rows = await database.fetch_rows(_find(sought), *where.values)
+    rows = await database.look_up(_find(sought), *where.values)
     return {uuid_of(row["session.id"]): row for row in rows}
 
 

@@ -87,7 +87,7 @@ class Batches:
     async def by_id(self, model: type[M], ids: Sequence[UUID]) -> list[M | None]:
         """The objects of these ids, in their order; None where there is none."""
         where = Where()
-        rows = await database.fetch(
+        rows = await database.look_up(
             f"SELECT {database.columns(model, 't')} FROM {model._meta.db_table} t "
             f"WHERE {among(where, 't.id', ids)}",
             *where.values,
@@ -98,7 +98,7 @@ class Batches:
     async def identities_of(self, users: Sequence[UUID]) -> list[list[Identity]]:
         """Each account's identities, oldest first."""
         where = Where()
-        rows = await database.fetch(
+        rows = await database.look_up(
             f"SELECT {database.columns(Identity, 't')} FROM identities t "
             f"WHERE {among(where, 't.user_id', users)} ORDER BY t.id",
             *where.values,
@@ -209,7 +209,7 @@ def _grouped(keys: Sequence[PartOf]) -> dict[tuple[Part, bool | None], list[UUID
     return found
 
 
-def among(where: Where, column: str, ids: Sequence[UUID]) -> str:
+def among(where: Where, column: str, ids: Sequence[UUID] | Sequence[str]) -> str:
     """The condition that `column` holds one of `ids`, not added to `where` yet."""
     # One value for all the ids: a text for every length would have the database parse
     # and plan each anew.

@@ -141,7 +141,7 @@ async def held(text: str) -> tuple[RefreshToken, Session, User] | None:
     """The stored half of a presented token, and whose it is."""
     if len(text) != _LENGTH or not text.startswith(PREFIX):
         return None
-    row = await database.fetch_one(_held(), digests.of(text))
+    row = await database.look_up_one(_held(), digests.of(text))
     if row is None:
         return None
     token = database.read(RefreshToken, row, "token")

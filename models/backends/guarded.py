@@ -47,3 +47,7 @@ class Guarded(BaseDBAsyncClient):
         """The driver's own rows: sequences that know their columns' names, too."""
         _, rows = await self.execute_query(query, list(values))
         return cast("Sequence[Any]", rows)
+
+    async def few_rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
+        """As `rows`, of a statement that finds some rows by a key, and is done."""
+        return await self.rows(query, values)

@@ -8,6 +8,7 @@ SQLite for several processes on one file, and many requests on one connection.
   read. Here whoever finds the file locked lets go of the connection, and asks again.
 * A statement that is cancelled goes on in its thread. What ends a transaction is run to
   its end whatever happens to the request, or the next one would find it half open.
+* What is short does without the thread, where it can: `models/backends/at_once.py`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from collections.abc import (
     Callable,
     Coroutine,
     Iterator,
+    Sequence,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -38,6 +40,7 @@ from tortoise.connection import ConnectionToken, get_connections
 from tortoise.exceptions import IntegrityError
 
 from models import outages
+from models.backends.at_once import AtOnce, Declined, checkpoint
 from models.backends.guarded import Guarded
 from models.statements import Observer, watch_sqlite
 
@@ -68,6 +71,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
         # Whose turn it is to wait for other processes: first come, first served.
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
+        self._at_once = AtOnce(self.filename, self.pragmas, observe)
 
     async def create_connection(self, with_db: bool) -> None:
         """All pragmas, or no connection: without them it checks no foreign key."""
@@ -82,6 +86,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
     async def close(self) -> None:
         if self._finishing:
             await asyncio.wait(self._finishing)
+        self._at_once.close()
         await super().close()
 
     @asynccontextmanager
@@ -98,9 +103,36 @@ class SharedSqliteClient(Guarded, SqliteClient):
 
     def abandon(self) -> None:
         """Open the file anew at the next statement."""
+        self._at_once.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.stop()
+
+    async def few_rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
+        if self._is_free():
+            self.log.debug("%s: %s", query, values)
+            with suppress(Declined):
+                return self._at_once.rows(query, values)
+        return await self.rows(query, values)
+
+    async def brief(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        """
+        Run `do`, a short transaction, as `visit` does, but without the thread if that
+        is possible.
+
+        :raises DatabaseUnavailable: the file stayed locked, or cannot be used.
+        """
+        if self._is_free():
+            with suppress(Declined):
+                done = self._at_once.visit(do)
+                if self._at_once.wants_checkpoint():
+                    self.finish(self.visit(checkpoint))
+                return done
+        return await self.visit(do)
+
+    def _is_free(self) -> bool:
+        """Whether the file is known to be there, and nobody waits for it."""
+        return self._connection is not None and not self._turn.locked()
 
     async def visit(self, do: Callable[[sqlite3.Connection], T]) -> T:
         """

@@ -105,7 +105,9 @@ async def bound(house: House, *, pages: int) -> None:
     def visit(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA max_page_count = {pages}")
 
-    await cast("Any", database.connection()).visit(visit)
+    client = cast("Any", database.connection())
+    await client.visit(visit)
+    await client.brief(visit)  # Through the loop's own connection.
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 from hefu import bounds, costs
 from hefu.bounds import Bounds, TooMuch
 from hefu.coercion import MOST_ERRORS, MaskedValuesRule
-from hefu.plans import Plan, Plans
+from hefu.plans import MutationPlan, Plan, Plans
 from services import pages
 from services.errors import BadRequest
 from services.language import Text
@@ -120,7 +120,7 @@ class Document:
 
     def plan(
         self, operation: OperationDefinitionNode, variables: VariableValues
-    ) -> Plan | None:
+    ) -> Plan | MutationPlan | None:
         """How to run it without graphql-core's executor, if it can be."""
         return self._plans[_name(operation)].of(variables)
 

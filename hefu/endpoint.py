@@ -28,10 +28,11 @@ from strawberry.execution import optimized_is_awaitable
 
 from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
+from hefu.done import Done
 from hefu.errors import Answers, Entry, refuses_credential
 from hefu.heads import Head
 from hefu.parameters import Parameters, Refused
-from hefu.plans import Plan
+from hefu.plans import MutationPlan, Plan
 from services import language
 from services.errors import RequestRejected, Unavailable
 from services.language import Language, Text
@@ -139,7 +140,7 @@ class GraphQLEndpoint(Generic[C]):
     async def _answer(self, head: Head, receive: Receive, media: str) -> Answer:
         asked = await parameters.read(head, receive)
         context = await self._open_context(head)
-        introspection = self._graphiql or context.caller.may_introspect
+        introspection = self._may_introspect(context)
         try:
             document = self.documents.prepare(asked.query, introspection=introspection)
         except Invalid as invalid:
@@ -157,12 +158,15 @@ class GraphQLEndpoint(Generic[C]):
             return self._never_began(errors, media)
         document.hold_page_sizes(operation, variables.coerced)
         document.hold_cost(operation, variables.coerced)
-        plan = document.plan(operation, variables)
+        plan, done = document.plan(operation, variables), Done()
 
         def build(context: C) -> Executor[Any] | list[GraphQLError]:
-            return self._build(document, operation, asked, context, introspection)
+            return self._build(document, operation, asked, context, done)
 
         data = None
+        if isinstance(plan, MutationPlan):
+            data = await plan.run(context, variables, done)
+            return await self._finished(data, partial(build, context), head, media)
         if self._replica and self._is_replicated(document, operation, context):
             # Loaders remember what they read: the primary is to be asked anew.
             run = partial(_undisturbed, plan, variables, copy(context), build)
@@ -187,6 +191,9 @@ class GraphQLEndpoint(Generic[C]):
             return self._never_began(errors, media)
         return await self._run(executor, head, media)
 
+    def _may_introspect(self, context: C) -> bool:
+        return self._graphiql or context.caller.may_introspect
+
     def _is_replicated(
         self, document: Document, operation: OperationDefinitionNode, context: C
     ) -> bool:
@@ -203,8 +210,9 @@ class GraphQLEndpoint(Generic[C]):
         operation: OperationDefinitionNode,
         asked: Parameters,
         context: C,
-        introspection: bool,
+        done: Done,
     ) -> Executor[Any] | list[GraphQLError]:
+        introspection = self._may_introspect(context)
         executor = self._executor.build(
             self._schema,
             document.tree,
@@ -212,6 +220,7 @@ class GraphQLEndpoint(Generic[C]):
             raw_variable_values=asked.variables,
             operation_name=asked.operation_name or None,
             max_coercion_errors=1,  # They are told again, without the values.
+            middleware=done.middleware(),
             is_awaitable=cast("Any", optimized_is_awaitable),
             hide_suggestions=not introspection,
         )

@@ -1,5 +1,5 @@
 """
-Queries, run by a plan that is made once for a document.
+Operations, run by a plan that is made once for a document.
 
 graphql-core decides everything anew for each field of each row (which type, which
 resolver, which arguments, whether the value can be awaited), and wraps whatever holds
@@ -8,11 +8,12 @@ the document and the schema alone is decided here when the plan is made; running
 reading attributes into dicts. Which fields are selected (fragments unfolded, `@skip`
 and `@include` obeyed, what is selected twice merged) graphql-core itself says.
 
-A plan knows success only. Mutations and introspection have none; and where anything at
-all goes wrong while one runs, the query is run again from the beginning by
-graphql-core, which then finds the errors, says them and puts them in their places. A
-query changes nothing, so that it may be run twice. `tests/hefu/test_plans.py` compares
-both ways byte for byte; `HAS_PLANS` turns plans off.
+A plan knows success only. Introspection has none; and where anything at all goes wrong
+while one runs, the operation is run again from the beginning by graphql-core, which
+then finds the errors, says them and puts them in their places. A query changes nothing,
+so that it may be run twice; of a mutation, what was done is kept (`hefu/done.py`).
+`tests/hefu/test_plans.py` compares both ways byte for byte; `HAS_PLANS` turns plans
+off.
 
 The figures stand in `docs/performance.md`.
 """
@@ -20,7 +21,8 @@ The figures stand in `docs/performance.md`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from inspect import iscoroutine
 from typing import Any, cast
 
@@ -59,6 +61,8 @@ from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
 from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
+
+from hefu.done import Done
 
 # Tests turn it off, to show that both ways end in the same.
 HAS_PLANS = True
@@ -148,20 +152,50 @@ class Plan:
         run = Run(context, variables)
         try:
             data = self._complete(None, run)
-            while run.waiting or run.below:
-                waiting, run.waiting = run.waiting, []
-                wishes, run.below = run.below, []
-                if waiting:
-                    await _finish(waiting, run)
-                if wishes:
-                    await rows.grant(wishes, run)
+            await _finish(run)
         except Exception:  # noqa: BLE001  Whatever it is, it is found again.
             run.give_up()
             return None
         return cast("dict[str, Any]", data)
 
 
-async def _finish(waiting: list[Waiting], run: Run) -> None:
+class MutationPlan:
+    """A mutation, ready to run: its root fields one after the other, each whole."""
+
+    def __init__(self, empty: dict[str, Any], steps: Sequence[Step]) -> None:
+        self._empty = empty
+        self._steps = steps
+
+    async def run(
+        self, context: object, variables: VariableValues, done: Done
+    ) -> dict[str, Any] | None:
+        """The data; None where graphql-core has to be asked, with what is done."""
+        run = Run(context, variables)
+        into = self._empty.copy()
+        try:
+            for step in self._steps:
+                resolve = partial(run.resolver(step), None)
+                value = await done.do(step.key, resolve)
+                into[step.key] = step.complete(value, run)
+                await _finish(run)
+        except Exception:  # noqa: BLE001  Whatever it is, it is found again.
+            run.give_up()
+            return None
+        return into
+
+
+async def _finish(run: Run) -> None:
+    """Level by level, to the leaves."""
+    while run.waiting or run.below:
+        waiting, run.waiting = run.waiting, []
+        wishes, run.below = run.below, []
+        if waiting:
+            await _await(waiting, run)
+        if wishes:
+            await rows.grant(wishes, run)
+
+
+async def _await(waiting: list[Waiting], run: Run) -> None:
     """Await a level's values, all at once, and complete them."""
     if len(waiting) == 1:
         [(value, complete, into, key)] = waiting
@@ -199,14 +233,12 @@ class Plans:
         self._operation = operation
         self._fragments = dict(fragments)
         self._switches = _switches(operation, fragments.values())
-        self._known: dict[tuple[object, ...], Plan | None] = {}
+        self._known: dict[tuple[object, ...], Plan | MutationPlan | None] = {}
         self._has_any = (
-            operation.operation is OperationType.QUERY
-            and not operation.directives
-            and len(self._switches) <= MOST_SWITCHES
+            not operation.directives and len(self._switches) <= MOST_SWITCHES
         )
 
-    def of(self, variables: VariableValues) -> Plan | None:
+    def of(self, variables: VariableValues) -> Plan | MutationPlan | None:
         """The plan to run with these; None where it has what plans do not know."""
         if not self._has_any or not HAS_PLANS:
             return None
@@ -215,10 +247,12 @@ class Plans:
             self._known[way] = self._plan(variables)
         return self._known[way]
 
-    def _plan(self, variables: VariableValues) -> Plan | None:
+    def _plan(self, variables: VariableValues) -> Plan | MutationPlan | None:
         selected = Selected(self._schema, self._operation, self._fragments, variables)
         try:
-            return Plan(selected.root())
+            if self._operation.operation is OperationType.MUTATION:
+                return MutationPlan(*selected.root())
+            return Plan(_completer_of(*selected.root()))
         except Exception:  # noqa: BLE001  graphql-core runs what has no plan.
             return None
 
@@ -265,8 +299,9 @@ class Selected:
         self._variables = variables
         self._steps = 0
 
-    def root(self) -> Complete:
-        root = self.schema.query_type
+    def root(self) -> tuple[dict[str, Any], list[Step]]:
+        """What stands in the answer already, and the steps to the rest."""
+        root = self.schema.get_root_type(self.operation.operation)
         if root is None:
             raise Unplanned
         found = collect_fields(
@@ -276,7 +311,7 @@ class Selected:
 
     def below(self, type_: GraphQLObjectType, details: FieldDetailsList) -> Complete:
         """Of an object of this type: what these fields select of it."""
-        return self._object(type_, self.fields(type_, details))
+        return _completer_of(*self._object(type_, self.fields(type_, details)))
 
     def fields(
         self, type_: GraphQLObjectType, details: FieldDetailsList
@@ -307,7 +342,9 @@ class Selected:
             raise Unplanned
         return definition.python_name
 
-    def _object(self, type_: GraphQLObjectType, fields: GroupedFieldSet) -> Complete:
+    def _object(
+        self, type_: GraphQLObjectType, fields: GroupedFieldSet
+    ) -> tuple[dict[str, Any], list[Step]]:
         empty: dict[str, Any] = dict.fromkeys(fields)
         steps: list[Step] = []
         for key, details in fields.items():
@@ -315,16 +352,20 @@ class Selected:
                 empty[key] = type_.name
                 continue
             steps.append(self.step(type_, key, details))
-        takes = [step.take for step in steps]
+        return empty, steps
 
-        def complete(value: Any, run: Run) -> dict[str, Any]:
-            # In the order of the document, whatever is there first.
-            into = empty.copy()
-            for take in takes:
-                take(value, run, into)
-            return into
 
-        return complete
+def _completer_of(empty: dict[str, Any], steps: Sequence[Step]) -> Complete:
+    takes = [step.take for step in steps]
+
+    def complete(value: Any, run: Run) -> dict[str, Any]:
+        # In the order of the document, whatever is there first.
+        into = empty.copy()
+        for take in takes:
+            take(value, run, into)
+        return into
+
+    return complete
 
 
 class Step:

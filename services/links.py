@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from models import (
     AccountAssociationMode,
@@ -28,15 +30,18 @@ from models import (
     database,
     ids,
 )
+from models.gathered import Gathered
 from models.together import Write
 from services import binding
 from services.account_association import AccountAssociation
 from services.accounts import Accounts
 from services.audit import Audit
+from services.batches import among
 from services.binding import Account, Decision, Facts, Outcome, Rules
 from services.callers import Caller
 from services.clock import Clock
 from services.entrances import Entrance
+from services.pages import Where
 from services.profiles import Profile
 
 # How often a decision is made anew before something else must be wrong.
@@ -45,7 +50,7 @@ ATTEMPTS = 5
 _HOLDER = """
 SELECT {identity}, {user}, {version} AS version FROM identities identity
 JOIN users account ON account.id = identity.user_id
-WHERE identity.provider = $1 AND identity.issuer = $2 AND identity.subject = $3
+WHERE {sought}
 """
 
 # The place in the list moves at most once a minute: each move rewrites an index.
@@ -104,16 +109,19 @@ class Links:
         self._clock = clock
         self._audit = audit
         self._accounts = accounts
+        self._rows: Gathered[tuple[str, str], Any] = Gathered(_members)
 
     async def holder(self, corp_id: str, subject: str) -> Holder | None:
         """Who holds the identity of a member, in one statement."""
-        sql = _holder(database.dialect())
-        row = await database.fetch_one(sql, IdentityProvider.WECOM, corp_id, subject)
-        if row is None:
-            return None
-        identity = database.read(Identity, row, "identity")
-        user = database.read(User, row, "account")
-        return Holder(identity, user, row["version"]) if identity and user else None
+        return _holder((await _found(corp_id, [subject])).get(subject))
+
+    async def holder_of_many(self, corp_id: str, subject: str) -> Holder | None:
+        """
+        The same, where logins come in crowds: those of one moment share a statement.
+
+        Not for use within a transaction: that statement is outside of it.
+        """
+        return _holder(await self._rows.get((corp_id, subject)))
 
     async def linked(self, corp_id: str, subject: str) -> Account | None:
         """What decides about the account that holds a member's identity."""
@@ -368,12 +376,41 @@ class Links:
         return noted, Write(_SEEN, seen, needed=True)
 
 
+async def _members(keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    """Of members, by corp and subject: identities with whose they are."""
+    subjects: defaultdict[str, list[str]] = defaultdict(list)
+    for corp_id, subject in keys:
+        subjects[corp_id].append(subject)
+    return {
+        (corp_id, subject): row
+        for corp_id, wanted in subjects.items()
+        for subject, row in (await _found(corp_id, wanted)).items()
+    }
+
+
+async def _found(corp_id: str, subjects: Sequence[str]) -> dict[str, Any]:
+    where = Where().add(
+        "identity.provider = ? AND identity.issuer = ?", IdentityProvider.WECOM, corp_id
+    )
+    where.conditions.append(among(where, "identity.subject", subjects))
+    sql = _sql(database.dialect(), str(where))
+    rows = await database.look_up(sql, *where.values)
+    return {row["identity.subject"]: row for row in rows}
+
+
+def _holder(row: Any | None) -> Holder | None:
+    identity = database.read(Identity, row, "identity") if row else None
+    user = database.read(User, row, "account") if row else None
+    return Holder(identity, user, row["version"]) if row and identity and user else None
+
+
 @functools.cache
-def _holder(dialect: str) -> str:
+def _sql(dialect: str, sought: str) -> str:
     return _HOLDER.format(
         identity=database.columns(Identity, "identity"),
         user=database.columns(User, "account"),
         version=_VERSION[dialect],
+        sought=sought,
     )
 
 

@@ -22,12 +22,12 @@ from models import (
     together,
 )
 from models.together import Untouched, insert
-from services import binding, entrances, refusals, sessions
+from services import binding, refusals, sessions
 from services.audit import Audit, Trail
 from services.binding import Decision, Outcome
 from services.callers import Caller
 from services.clock import Clock
-from services.entrances import Entrance
+from services.entrances import Entrance, Entrances
 from services.links import ATTEMPTS, Changed, Holder, Links, rules_of
 from services.members import Deadline, Members, Told
 from services.problems import Problems
@@ -94,6 +94,7 @@ class Login:
         links: Links,
         tickets: Tickets,
         sessions: Sessions,
+        entrances: Entrances,
     ) -> None:
         self._clock = clock
         self._audit = audit
@@ -105,6 +106,7 @@ class Login:
         self._links = links
         self._tickets = tickets
         self._sessions = sessions
+        self._entrances = entrances
 
     async def start(
         self, caller: Caller, app_id: str, identifier: str, challenge: str | None
@@ -154,7 +156,7 @@ class Login:
         self, caller: Caller, trail: Trail, app_id: str, identifier: str
     ) -> Entrance:
         trail.app_id = ids.read(ids.APP, app_id)
-        entrance = await entrances.by_identifier(app_id, identifier)
+        entrance = await self._entrances.by_identifier(app_id, identifier)
         trail.identity_source_id = entrance.source.id
         await self._rates.check(caller, entrance.source)
         return entrance
@@ -201,7 +203,7 @@ class Login:
 
         async def linked() -> bool:
             subject = member.userid.casefold()
-            holder = await self._links.holder(source.corp_id, subject)
+            holder = await self._links.holder_of_many(source.corp_id, subject)
             if holder is not None:
                 trail.subject = ids.show(ids.USER, holder.user.id)
             return holder is not None
@@ -217,7 +219,7 @@ class Login:
         one_step = ONE_STEP
         for _ in range(ATTEMPTS):
             profile = learned.profile
-            holder = await self._links.holder(source.corp_id, profile.subject)
+            holder = await self._links.holder_of_many(source.corp_id, profile.subject)
             facts = await self._links.facts(
                 source, app, profile, rules=rules, holder=holder
             )

@@ -28,6 +28,7 @@ from services import entrances, problems, refresh_tokens, refusals, sessions
 from services.audit import Audit, Trail
 from services.callers import Caller
 from services.clock import Clock
+from services.entrances import Entrances
 from services.links import is_active
 from services.members import Members
 from services.rates import Rates
@@ -65,6 +66,7 @@ class Refreshing:
         refresh_tokens: RefreshTokens,
         sessions: Sessions,
         members: Members,
+        entrances: Entrances,
         recheck: timedelta,
     ) -> None:
         self._clock = clock
@@ -73,6 +75,7 @@ class Refreshing:
         self._refresh_tokens = refresh_tokens
         self._sessions = sessions
         self._members = members
+        self._entrances = entrances
         self._recheck = recheck
 
     async def refresh(self, caller: Caller, text: str) -> LoggedIn:
@@ -122,7 +125,7 @@ class Refreshing:
         app_id = ids.show(ids.APP, session.app_id)
         if session.identity_source_id is None or session.identity_id is None:
             return await entrances.enabled_app(app_id)
-        entrance = await entrances.by_ids(app_id, session.identity_source_id)
+        entrance = await self._entrances.by_ids(app_id, session.identity_source_id)
         identity = await Identity.get_or_none(id=session.identity_id)
         if identity is None or identity.user_id != held.user.id:
             raise refusals.RefreshTokenInvalid("identity.unlinked")

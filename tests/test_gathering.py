@@ -1,4 +1,4 @@
-"""Who asks, found for all requests of one moment by one statement."""
+"""What all requests of one moment look for is found by one statement."""
 
 from __future__ import annotations
 
@@ -61,3 +61,27 @@ async def test_who_gives_up_takes_the_answer_from_nobody(house: House) -> None:
         told = await asyncio.gather(*asking[1:])
         assert [each["me"]["id"] for each in told] == [*expected.values()][1:]
         await asyncio.wait(asking)
+
+
+async def test_logins_that_come_in_by_one_entrance_look_for_it_once(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    entrance, other = await house.entrance(), await house.entrance()
+    for each in (entrance, other):
+        await each.start("c" * 43)
+    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+        caplog.clear()
+        begun = await asyncio.gather(
+            *(each.start("c" * 43) for each in (entrance, other) * 6)
+        )
+        looked = [each for each in caplog.messages if "FROM apps app" in each]
+    assert len({each["state"] for each in begun}) == 12
+    assert len(looked) == 2
+
+
+async def test_members_who_log_in_at_once_are_told_apart(house: House) -> None:
+    entrance = await house.entrance()
+    first = [await entrance.log_in(userid) for userid in MEMBERS]
+    again = await asyncio.gather(*(entrance.log_in(userid) for userid in MEMBERS * 3))
+    ids = [each["user"]["id"] for each in first]
+    assert [each["user"]["id"] for each in again] == ids * 3

@@ -20,7 +20,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from hefu import exposition, logs
+from hefu import exposition, garbage, logs
 from hefu.middleware import Drain
 from hefu.uvicorn_protocol import GuardedProtocol
 
@@ -127,6 +127,7 @@ class Worker(uvicorn.Server):
         # Each request's scope gets a copy of this state, and so the same drain.
         self.lifespan.state["drain"] = self._drain
         await super().startup(sockets)
+        garbage.look_seldom()
 
     async def on_tick(self, counter: int) -> bool:
         if self._is_orphan():

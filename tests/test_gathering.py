@@ -7,9 +7,12 @@ import logging
 
 import pytest
 
+from models import Role
+from services import api_keys
 from tests.house import House
 
 ME = "{ me { id } }"
+KINDS = "{ identitySourceKinds { typeName } }"
 MEMBERS = ("zhangsan", "lisi", "bob_jones-2")
 
 
@@ -85,3 +88,20 @@ async def test_members_who_log_in_at_once_are_told_apart(house: House) -> None:
     again = await asyncio.gather(*(entrance.log_in(userid) for userid in MEMBERS * 3))
     ids = [each["user"]["id"] for each in first]
     assert [each["user"]["id"] for each in again] == ids * 3
+
+
+async def test_api_keys_are_found_by_one_statement_each_for_itself(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = [await house.key(role) for role in (Role.VIEWER, Role.ADMIN, Role.OWNER)]
+    unknown = api_keys.new_secret()
+    asked = [*keys, unknown] * 3
+    await asyncio.gather(*(house.answer(KINDS, token=key) for key in asked))
+    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+        caplog.clear()
+        told = await asyncio.gather(*(house.answer(KINDS, token=key) for key in asked))
+        statements = len(caplog.records)
+    for key, answer in zip(asked, told, strict=True):
+        codes = [each["extensions"]["code"] for each in answer.get("errors", [])]
+        assert codes == (["UNAUTHENTICATED"] if key == unknown else [])
+    assert statements == 1

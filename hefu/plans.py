@@ -39,7 +39,6 @@ from graphql import (
     OperationType,
     VariableNode,
     Visitor,
-    get_argument_values,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
@@ -59,10 +58,11 @@ from graphql.execution.collect_fields import (
 from graphql.execution.values import VariableValues
 from graphql.pyutils import Path
 from strawberry.execution import optimized_is_awaitable
-from strawberry.schema.schema_converter import get_arguments
 from strawberry.types.field import StrawberryField
 
+from hefu.calls import Arguments, Call, Resolve
 from hefu.done import Done
+from services.branches import Branch
 
 # Tests turn it off, to show that both ways end in the same.
 HAS_PLANS = True
@@ -87,7 +87,7 @@ class Run:
         self.variables = variables
         self._resolvers: dict[int, Resolve] = {}
         self.waiting: list[Waiting] = []
-        self.below: list[rows.Wish] = []
+        self.branches: dict[rows.Below, Branch[Any]] = {}
 
     def resolver(self, step: Step) -> Resolve:
         """The field's resolver with its arguments, the same for every row."""
@@ -103,38 +103,6 @@ class Run:
                 value.close()
 
 
-def _bare(
-    definition: StrawberryField,
-    info: GraphQLResolveInfo[Any],
-    given: dict[str, Any],
-    wanted: frozenset[str] | None,
-) -> Resolve:
-    """Without what Strawberry's wrapper does for each row: arguments, mostly."""
-    converter = cast("Any", info.schema)._strawberry_schema.schema_converter
-    told = converter.config.info_class(_raw_info=info, _field=definition)
-    if wanted is not None:
-        told.wanted = wanted
-    args, kwargs = get_arguments(
-        field=definition,
-        source=_SOURCE,
-        info=told,
-        kwargs=given,
-        config=converter.config,
-        scalar_registry=converter.scalar_registry,
-    )
-    resolver = cast("Callable[..., Any]", definition.base_resolver)
-    if args:
-        return lambda source: resolver(source, **kwargs)
-    parent = next((name for name, value in kwargs.items() if value is _SOURCE), None)
-    if parent is None:
-        return lambda source: resolver(**kwargs)
-    return lambda source: resolver(**{**kwargs, parent: source})
-
-
-# Stands where a row will.
-_SOURCE: Any = object()
-
-Resolve = Callable[[Any], Any]
 Complete = Callable[[Any, Run], Any]
 Waiting = tuple[Awaitable[Any], Complete, dict[str, Any], str]
 
@@ -186,13 +154,9 @@ class MutationPlan:
 
 async def _finish(run: Run) -> None:
     """Level by level, to the leaves."""
-    while run.waiting or run.below:
+    while run.waiting:
         waiting, run.waiting = run.waiting, []
-        wishes, run.below = run.below, []
-        if waiting:
-            await _await(waiting, run)
-        if wishes:
-            await rows.grant(wishes, run)
+        await _await(waiting, run)
 
 
 async def _await(waiting: list[Waiting], run: Run) -> None:
@@ -385,7 +349,7 @@ class Step:
         if found is None or name.startswith("__"):
             raise Unplanned
         self.field: GraphQLField = found
-        self._wanted: frozenset[str] | None = None
+        self._pages = self._find_pages(selected, parent, details)
         self.complete = self._completer(selected, details)
         definition = self.field.extensions.get(BACKREF)
         if not isinstance(definition, StrawberryField) or self.field.resolve is None:
@@ -394,18 +358,27 @@ class Step:
         self.name = definition.python_name
         self.is_plain: bool = getattr(self.field.resolve, "_is_default", False)
         self._read = definition.default_resolver if self.is_plain else None
+        self._arguments = Arguments(self.field, self._nodes[0])
         # An exception handler serves unions only.
         is_union = is_union_type(get_named_type(self.field.type))
-        self._is_bare = not definition.extensions and not is_union
+        self._call: Call | None = None
+        if not (self.is_plain or definition.extensions or is_union):
+            self._call = Call(selected.schema, definition, self._arguments)
         self._selected = selected
         self._parent = parent
 
-    def _completer(self, selected: Selected, details: FieldDetailsList) -> Complete:
+    def _find_pages(
+        self, selected: Selected, parent: GraphQLObjectType, details: FieldDetailsList
+    ) -> rows.Pages | None:
         pages = rows.find(selected, self.field.type, details)
-        if pages is None:
+        # Lists of lists come by one statement where the first is one of Query's.
+        is_whole = parent is selected.schema.query_type
+        return pages if pages and (is_whole or not pages.below) else None
+
+    def _completer(self, selected: Selected, details: FieldDetailsList) -> Complete:
+        if self._pages is None:
             return _completer(selected, self.field.type, details)
-        self._wanted = pages.wanted
-        return pages.complete
+        return self._pages.complete
 
     def take(self, source: Any, run: Run, into: dict[str, Any]) -> None:
         """The field's value, or a place for it."""
@@ -421,16 +394,21 @@ class Step:
 
     def bound(self, run: Run) -> Resolve:
         """The resolver, with everything but the row."""
-        info = self._info(run)
-        given = (
-            get_argument_values(self.field, self._nodes[0], run.variables)
-            if self.field.args
-            else {}
-        )
-        if self._is_bare:
-            return _bare(self._definition, info, given, self._wanted)
+        if self._call is not None:
+            return self._call.bound(run.variables, lambda: self._told(run))
         resolve = cast("Callable[..., Any]", self.field.resolve)
+        info, given = self._info(run), self._arguments.of(run.variables)
         return lambda source: resolve(source, info, **given)
+
+    def _told(self, run: Run) -> Any:
+        """What a resolver is told as `info`."""
+        schema = cast("Any", self._selected.schema)._strawberry_schema
+        info = schema.config.info_class(
+            _raw_info=self._info(run), _field=self._definition
+        )
+        if self._pages is not None:
+            info.wanted = self._pages.wanted(run)
+        return info
 
     def _info(self, run: Run) -> GraphQLResolveInfo[Any]:
         """As the executor makes it, but for its helpers, which nobody here uses."""

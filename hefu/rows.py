@@ -3,9 +3,9 @@ Pages of rows, shown column by column: the part of a plan that lists consist of.
 
 Where everything that a list's rows are asked for is a column of theirs, or a list of
 the same kind below them (`schema/rows.py` says which), no object is made of a row.
-Only these columns are read; each is turned into what is shown for all rows at once, and
-`zip` makes the dicts. A level's lists are one statement, as ever. `docs/performance.md`
-has the figures.
+Only these columns are read, the lists below by the same statement
+(`services/branches.py`); each is turned into what is shown for all rows at once, and
+put into their dicts. `docs/performance.md` has the figures.
 
 Roles are checked where they always are: a page comes from its list's own resolver, and
 what lies below it is for administrators alone.
@@ -13,17 +13,13 @@ what lies below it is for administrators alone.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Callable, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Any
-from uuid import UUID
 
 from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
-    get_argument_values,
     get_named_type,
     is_abstract_type,
     is_leaf_type,
@@ -32,36 +28,16 @@ from graphql import (
 )
 from graphql.execution.collect_fields import FieldDetailsList
 
+from hefu.calls import Arguments
+from hefu.levels import Level, Object, Objects, Show, Values
 from hefu.plans import BACKREF, Run, Selected, Step, Unplanned
 from models import database, id_columns
 from schema import rows
 from schema.node import Viewer
 from schema.pages import Connection, asked
 from schema.rows import Made, Shown
-from services.pages import Page, Part
-
-Object = dict[str, Any]
-Values = Iterable[Any]
-
-
-class Columns:
-    """The rows of a page, or of all the pages of a level, by columns."""
-
-    def __init__(self, shown: Shown, pages: Sequence[Page[Any]]) -> None:
-        self._rows: list[Any] = [row for page in pages for row in page.rows]
-        self._conversions = database.conversions(shown.model)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, name: str) -> list[Any]:
-        column, convert = f"t.{name}", self._conversions[name]
-        if convert is None:
-            return [row[column] for row in self._rows]
-        return [convert(row[column]) for row in self._rows]
-
-
-Show = Callable[[Columns, Run], Values]
+from services.batches import uuid_of
+from services.branches import Branch, Wanted
 
 
 class Nodes:
@@ -71,26 +47,16 @@ class Nodes:
         self, selected: Selected, type_: GraphQLObjectType, details: FieldDetailsList
     ) -> None:
         self._shown = _shown(type_)
-        self._below: list[Below] = []
+        self.below: list[Below] = []
         self.wanted: set[str] = set()
-        self._shows: dict[str, Show] = {
-            key: self._show(selected, type_, key, found)
-            for key, found in selected.fields(type_, details).items()
-        }
-
-    def show(
-        self, pages: Sequence[Page[Any]], viewer: Viewer, run: Run
-    ) -> list[Object]:
-        """Of all the pages' rows, one after the other."""
-        columns = Columns(self._shown, pages)
-        if not len(columns):
-            return []
-        shown = [show(columns, run) for show in self._shows.values()]
-        keys = tuple(self._shows)
-        nodes = [dict(zip(keys, row, strict=True)) for row in zip(*shown, strict=True)]
-        for below in self._below:
-            run.below.append(below.wish(columns["id"], nodes, viewer, run))
-        return nodes
+        fields = selected.fields(type_, details)
+        objects = Objects(type_, fields)
+        for key, found in fields.items():
+            if found[0].node.name.value == "__typename":
+                objects.names_type(key)
+            else:
+                objects.shows(key, self._show(selected, type_, key, found))
+        self.show = objects.of
 
     def _show(
         self,
@@ -99,27 +65,26 @@ class Nodes:
         key: str,
         details: FieldDetailsList,
     ) -> Show:
-        if details[0].node.name.value == "__typename":
-            return lambda columns, run: repeat(type_.name, len(columns))
-        below = self._shown.lists.get(selected.python_name(type_, details))
-        if below is not None:
-            self._below.append(Below(selected, type_, key, details, below))
-            return lambda columns, run: repeat(None, len(columns))
+        listed = self._shown.lists.get(selected.python_name(type_, details))
+        if listed is not None:
+            below = Below(selected, type_, details, listed)
+            self.below.append(below)
+            return below.show
         step = selected.step(type_, key, details)
         if not step.is_plain:
             raise Unplanned
         if step.name == "id":
-            prefix = self._shown.prefix
-            return lambda columns, run: id_columns.show(prefix, columns["id"])
+            prefix, ids = self._shown.prefix, self._values("id")
+            return lambda level, run: id_columns.show(prefix, ids(level))
         if step.name in self._shown.made:
             return self._made(step, self._shown.made[step.name])
         return self._column(step)
 
     def _made(self, step: Step, made: Made) -> Show:
-        self.wanted.update(made.columns)
+        columns = [self._values(name) for name in made.columns]
 
-        def show(columns: Columns, run: Run) -> Values:
-            given = [columns[name] for name in made.columns]
+        def show(level: Level, run: Run) -> Values:
+            given = [values(level) for values in columns]
             return [
                 step.complete(made.make(*each), run)
                 for each in zip(*given, strict=True)
@@ -128,20 +93,31 @@ class Nodes:
         return show
 
     def _column(self, step: Step) -> Show:
-        name = step.name
-        if name not in self._shown.model._meta.fields_db_projection:
-            raise Unplanned
-        self.wanted.add(name)
+        values = self._values(step.name)
         show_one = _leaf(step.field.type)
         is_required = is_non_null_type(step.field.type)
 
-        def show(columns: Columns, run: Run) -> Values:
-            values = columns[name]
-            if is_required and None in values:
+        def show(level: Level, run: Run) -> Values:
+            found = values(level)
+            if is_required and None in found:
                 raise Unplanned
-            return [show_one(value) for value in values] if show_one else values
+            return [show_one(value) for value in found] if show_one else found
 
         return show
+
+    def _values(self, name: str) -> Callable[[Level], Sequence[Any]]:
+        """What a column holds, as the model would have it."""
+        if name not in self._shown.model._meta.fields_db_projection:
+            raise Unplanned
+        self.wanted.add(name)
+        model, column = self._shown.model, f"t.{name}"
+
+        def values(level: Level) -> Sequence[Any]:
+            convert = database.conversions(model)[name]
+            found = level[column]
+            return found if convert is None else [convert(value) for value in found]
+
+        return values
 
 
 class Edges:
@@ -150,31 +126,23 @@ class Edges:
     def __init__(
         self, selected: Selected, type_: GraphQLObjectType, details: FieldDetailsList
     ) -> None:
-        self._type = type_.name
-        self._parts: dict[str, Nodes | str] = {}
-        for key, found in selected.fields(type_, details).items():
+        self.below: list[Below] = []
+        self.wanted: set[str] = set()
+        fields = selected.fields(type_, details)
+        objects = Objects(type_, fields)
+        for key, found in fields.items():
             name = found[0].node.name.value
-            self._parts[key] = name
-            if name == "node":
-                inner = _row_type(selected, type_.fields[name].type)
-                self._parts[key] = Nodes(selected, inner, found)
-        nodes = [part for part in self._parts.values() if isinstance(part, Nodes)]
-        self.wanted = {name for each in nodes for name in each.wanted}
-
-    def show(
-        self, pages: Sequence[Page[Any]], viewer: Viewer, run: Run
-    ) -> list[Object]:
-        count = sum(len(page.rows) for page in pages)
-        shown: list[Values] = []
-        for part in self._parts.values():
-            if isinstance(part, Nodes):
-                shown.append(part.show(pages, viewer, run))
-            elif part == "cursor":
-                shown.append([each for page in pages for each in page.cursors()])
+            if name == "__typename":
+                objects.names_type(key)
+            elif name == "cursor":
+                objects.shows(key, Level.cursors)
             else:
-                shown.append(repeat(self._type, count))
-        keys = tuple(self._parts)
-        return [dict(zip(keys, row, strict=True)) for row in zip(*shown, strict=True)]
+                inner = _row_type(selected, type_.fields[name].type)
+                nodes = Nodes(selected, inner, found)
+                self.below += nodes.below
+                self.wanted |= nodes.wanted
+                objects.shows(key, nodes.show)
+        self.show = objects.of
 
 
 class Pages:
@@ -189,32 +157,45 @@ class Pages:
         self._steps: list[Step] = []
         for key, found in selected.fields(type_, details).items():
             self._empty[key] = self._part(selected, key, found)
-        wanted = {name for each in self._lists.values() for name in each.wanted}
-        self.wanted = frozenset(wanted)
+        lists = self._lists.values()
+        self.below = [below for each in lists for below in each.below]
+        for number, below in enumerate(self.below):
+            below.name = f"list.{number}"
+        self._fields = frozenset(name for each in lists for name in each.wanted)
+        self._fixed: Wanted | None = None
+
+    def wanted(self, run: Run) -> Wanted:
+        """What is to be read of the rows; the same for every request, if it can be."""
+        if self.below:
+            Viewer.of(run.context.caller).require_admin()
+        if self._fixed is not None:
+            return self._fixed
+        wanted = Wanted(self._fields, tuple(each.branch(run) for each in self.below))
+        if self.are_fixed:
+            self._fixed = wanted
+        return wanted
+
+    @property
+    def are_fixed(self) -> bool:
+        """No variable says which parts of the lists below are shown."""
+        return all(each.is_fixed for each in self.below)
 
     def complete(self, value: Any, run: Run) -> Object:
         """A page that is not null; see `Plan`."""
-        if not isinstance(value, Connection):
+        if not isinstance(value, Connection) or not value.viewer.is_admin:
             raise Unplanned
-        [shown] = self.show([value], run)
+        [shown] = self.show(Level.of(value), run)
         return shown
 
-    def show(self, connections: Sequence[Connection[Any]], run: Run) -> list[Object]:
-        """Of pages of one level, which all have the same viewer."""
-        viewer = connections[0].viewer
-        if not viewer.is_admin:
-            raise Unplanned
-        objects = [self._empty.copy() for _ in connections]
+    def show(self, level: Level, run: Run) -> list[Object]:
+        objects = [self._empty.copy() for _ in level.parts]
         for step in self._steps:
-            for connection, into in zip(connections, objects, strict=True):
+            for connection, into in zip(level.connections, objects, strict=True):
                 step.take(connection, run, into)
-        pages = [connection.page for connection in connections]
         for key, each in self._lists.items():
-            found, begin = each.show(pages, viewer, run), 0
-            for page, into in zip(pages, objects, strict=True):
-                end = begin + len(page.rows)
-                into[key] = found[begin:end]
-                begin = end
+            found = each.show(level, run)
+            for part, into in zip(level.parts, objects, strict=True):
+                into[key] = found[part]
         return objects
 
     def _part(
@@ -237,17 +218,6 @@ class Pages:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Everybody's page of a list, and where to put what it shows."""
-
-    below: Below
-    part: Part
-    parents: Sequence[UUID]
-    into: Sequence[Object]
-    viewer: Viewer
-
-
 class Below:
     """A list that each row of a page has."""
 
@@ -255,42 +225,61 @@ class Below:
         self,
         selected: Selected,
         parent: GraphQLObjectType,
-        key: str,
         details: FieldDetailsList,
         listed: rows.Below,
     ) -> None:
-        self.key = key
-        self.listed = listed
-        self._node = details[0].node
-        self._field = parent.fields[self._node.name.value]
-        type_ = get_named_type(self._field.type)
+        self._listed = listed
+        field = parent.fields[details[0].node.name.value]
+        type_ = get_named_type(field.type)
         if not is_object_type(type_):
             raise Unplanned
-        self.pages = Pages(selected, type_, details)
+        self._arguments = Arguments(field, details[0].node)
+        self._pages = Pages(selected, type_, details)
+        self.is_fixed = self._arguments.are_fixed and self._pages.are_fixed
+        self._fixed: Branch[Any] | None = None
+        # What the rows call it: among what else is read of them, its number.
+        self.name = ""
 
-    def wish(
-        self, parents: Sequence[UUID], into: Sequence[Object], viewer: Viewer, run: Run
-    ) -> Wish:
-        given = get_argument_values(self._field, self._node, run.variables)
+    def branch(self, run: Run) -> Branch[Any]:
+        """What the statement that reads the rows reads of their lists."""
+        known = self._fixed or run.branches.get(self)
+        if known is not None:
+            return known
+        branch = run.branches[self] = self._branch(run)
+        if self.is_fixed:
+            self._fixed = branch
+        return branch
+
+    def _branch(self, run: Run) -> Branch[Any]:
+        given = self._arguments.of(run.variables)
         ends = (given.get(name) for name in ("first", "after", "last", "before"))
-        order = self.listed.loader(run.context.loaders).nested.order
-        return Wish(self, asked(*ends).of(order), parents, into, viewer)
+        part = asked(*ends).of(self._listed.nested.order)
+        if part.after is not None or part.before is not None:
+            # A cursor is a place in one row's list: nobody asks fifty rows for it.
+            raise Unplanned
+        return Branch(self.name, self._listed.nested, part, self._pages.wanted(run))
 
+    def show(self, level: Level, run: Run) -> list[Object]:
+        """Each row's page."""
+        branch = self.branch(run)
+        values = level[branch.name]
+        lists = branch.lists(values)
 
-async def grant(wishes: Sequence[Wish], run: Run) -> None:
-    """A level's lists: one statement for all that ask for the same part."""
-    alike: defaultdict[tuple[rows.Below, Part], list[Wish]] = defaultdict(list)
-    for wish in wishes:
-        alike[wish.below.listed, wish.part].append(wish)
-    for (listed, part), group in alike.items():
-        parents = [parent for wish in group for parent in wish.parents]
-        wanted = frozenset().union(*(wish.below.pages.wanted for wish in group))
-        found = await listed.pages(run.context, parents, part, group[0].viewer, wanted)
-        for wish in group:
-            own, found = found[: len(wish.parents)], found[len(wish.parents) :]
-            shown = wish.below.pages.show(own, run)
-            for node, page in zip(wish.into, shown, strict=True):
-                node[wish.below.key] = page
+        def connections() -> list[Connection[Any]]:
+            parents = [uuid_of(id) for id in level["t.id"]]
+            return self._listed.connections(
+                run.context, branch, parents, values, level.viewer
+            )
+
+        ends = accumulate(map(len, lists), initial=0)
+        below = Level(
+            branch.names,
+            list(chain.from_iterable(lists)),
+            [slice(*each) for each in pairwise(ends)],
+            level.viewer,
+            connections,
+        )
+        return self._pages.show(below, run)
 
 
 def find(

@@ -19,6 +19,7 @@ from tortoise import Tortoise
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import require_context
 from tortoise.exceptions import IntegrityError
+from tortoise.fields import DatetimeField, UUIDField
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
@@ -86,6 +87,7 @@ async def opened(url: str, *, observe: Observer | None = None) -> AsyncGenerator
     # What has to be converted differs between the dialects.
     _reading.cache_clear()
     _readers.cache_clear()
+    conversions.cache_clear()
     # Requests are answered in other tasks than the one that opens: hence the fallback.
     context = await Tortoise.init(
         config=configuration(address, observe), _enable_global_fallback=True
@@ -211,6 +213,7 @@ def reader(model: type[Model], field: str, alias: str) -> Reader:
     return lambda row: convert(row[column])
 
 
+@functools.cache
 def conversions(model: type[Model]) -> Mapping[str, Convert | None]:
     """By a field's name, what its column's values have to go through, if anything."""
     return {name: convert for name, (_, convert) in _readers(model, "t").items()}
@@ -248,10 +251,13 @@ def _reading(model: type[Model], alias: str) -> Reading:
         (name, f"{alias}.{column}", _unless_null(field.field_type))
         for column, name, field in meta.db_default_fields
     ]
-    converted += [
-        (name, f"{alias}.{column}", field.to_python_value)
-        for column, name, field in meta.db_complex_fields
-    ]
+    # asyncpg gives ids and moments as such, and a list has hundreds of them.
+    given = (UUIDField, DatetimeField) if dialect() == "postgres" else ()
+    for column, name, field in meta.db_complex_fields:
+        if isinstance(field, given):
+            native.append((name, f"{alias}.{column}"))
+        else:
+            converted.append((name, f"{alias}.{column}", field.to_python_value))
     generated = meta.db_pk_column in meta.generated_db_fields
     return f"{alias}.{meta.db_pk_column}", native, converted, generated
 

@@ -8,6 +8,7 @@ import strawberry
 
 from schema.loaders import Loaders
 from services.assembly import Services
+from services.branches import Wanted
 from services.callers import Caller
 
 
@@ -33,8 +34,8 @@ class Info(strawberry.Info[Context, None]):
     """
     A field that is being resolved, and the request that it is part of.
 
-    :param wanted: of a list, the fields of its rows that somebody will look at; None
-        where that is not known, and all of them may be.
+    :param wanted: what somebody will look at of a list's rows; None where that is not
+        known, and all of their fields may be.
     """
 
-    wanted: frozenset[str] | None = None
+    wanted: Wanted | None = None

@@ -16,9 +16,9 @@ from services.batches import (
     SESSIONS_OF_USER,
     SOURCES_OF_APP,
     Batches,
-    Nested,
     PartOf,
 )
+from services.branches import Nested
 from services.pages import Page
 
 M = TypeVar("M", bound=Model)

@@ -19,7 +19,7 @@ from uuid import UUID
 from tortoise.models import Model
 
 import models
-from models import ids
+from models import arrays, ids
 from schema.app import App
 from schema.context import Context
 from schema.identity_source import (
@@ -31,8 +31,10 @@ from schema.loaders import ListLoader, Loaders
 from schema.node import Viewer
 from schema.pages import Connection
 from schema.user import User
-from services.batches import PartOf
-from services.pages import Part
+from services import pages
+from services.batches import APPS_OF_SOURCE, SOURCES_OF_APP, PartOf
+from services.branches import Branch, Nested
+from services.pages import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,37 +49,39 @@ class Made:
 class Below:
     """A list that each row has; for administrators only."""
 
+    nested: Nested[Any]
     loader: Callable[[Loaders], ListLoader[Any]]
     show: Callable[[Any, Viewer], Any]
 
-    async def pages(
+    def connections(
         self,
         context: Context,
+        branch: Branch[Any],
         parents: Sequence[UUID],
-        part: Part,
+        values: Sequence[Any],
         viewer: Viewer,
-        wanted: frozenset[str],
     ) -> list[Connection[Any]]:
-        """Everybody's page, by one statement."""
-        viewer.require_admin()
+        """Everybody's page as an object, for what is more than its rows."""
         loader = self.loader(context.loaders)
-        keys = [PartOf(parent, part) for parent in parents]
-        pages = await context.services.batches.pages_of(
-            loader.nested, keys, wanted=wanted
-        )
         return [
             Connection.of(
-                page,
+                _page(branch, rows),
                 self.show,
                 viewer,
-                count=partial(_count, loader, key),
+                count=partial(_count, loader, PartOf(parent)),
             )
-            for key, page in zip(keys, pages, strict=True)
+            for parent, rows in zip(parents, arrays.read(values), strict=True)
         ]
 
 
+def _page(branch: Branch[Any], rows: Sequence[Sequence[Any]]) -> Page[Any]:
+    nested = branch.nested
+    named = [dict(zip(branch.names, row, strict=True)) for row in rows]
+    return pages.assembled(nested.model, nested.order, branch.part, named)
+
+
 def _count(loader: ListLoader[Any], key: PartOf) -> Awaitable[int]:
-    return loader.counts.load(key.whole)
+    return loader.counts.load(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,9 @@ SHOWN: Mapping[type, Shown] = {
         ids.APP,
         lists={
             "identity_sources": Below(
-                attrgetter("sources_of_app"), WecomMobileIdentitySource.of
+                SOURCES_OF_APP,
+                attrgetter("sources_of_app"),
+                WecomMobileIdentitySource.of,
             )
         },
     ),
@@ -126,7 +132,7 @@ SHOWN: Mapping[type, Shown] = {
                 IdentitySourceProblem.told,
             ),
         },
-        lists={"apps": Below(attrgetter("apps_of_source"), App.of)},
+        lists={"apps": Below(APPS_OF_SOURCE, attrgetter("apps_of_source"), App.of)},
     ),
     User: Shown(
         models.User,

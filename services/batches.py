@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from tortoise.models import Model
@@ -19,25 +19,11 @@ from tortoise.models import Model
 from models import App, Identity, IdentitySource, Session, database
 from models.database import Row
 from services import pages
+from services.branches import Nested
 from services.clock import Clock
-from services.pages import Order, Outside, Page, Part, Wanted, Where
+from services.pages import Order, Outside, Page, Part, Where
 
 M = TypeVar("M", bound=Model)
-
-
-@dataclass(frozen=True, slots=True)
-class Nested(Generic[M]):
-    """
-    A list that each of many objects has.
-
-    :param rows: FROM, with the list's rows as `t`.
-    :param parent: the column that names the object.
-    """
-
-    model: type[M]
-    rows: str
-    parent: str
-    order: Order
 
 
 APPS_OF_SOURCE = Nested(
@@ -109,18 +95,14 @@ class Batches:
         return [found[user] for user in users]
 
     async def pages_of(
-        self, nested: Nested[M], keys: Sequence[PartOf], *, wanted: Wanted = None
+        self, nested: Nested[M], keys: Sequence[PartOf]
     ) -> list[Page[M]]:
-        """
-        A page for each key: one statement for all that ask for the same part.
-
-        :param wanted: the fields that somebody will look at; None: all of them.
-        """
+        """A page for each key: one statement for all that ask for the same part."""
         found: dict[PartOf, Page[M]] = {}
         nothing = pages.told({})
         for (part, active), parents in _grouped(keys).items():
             where = self._of(nested, parents, active=active)
-            rows = await _ranked(nested, part, where, wanted)
+            rows = await _ranked(nested, part, where)
             outside = await _outside(nested, part, where)
             for parent in parents:
                 page = pages.assembled(
@@ -165,14 +147,13 @@ def going_on(where: Where, active: bool, now: datetime) -> Where:
 
 
 async def _ranked(
-    nested: Nested[M], part: Part, where: Where, wanted: Wanted
+    nested: Nested[M], part: Part, where: Where
 ) -> defaultdict[UUID, list[Any]]:
     """Of each parent, one row more than a page holds, in the part's direction."""
     within = where.copy().add_part(nested.order, part)
     by = nested.order.by(backwards=part.backwards)
-    columns = pages.columns(nested.model, nested.order, wanted)
     rows = await database.fetch_rows(
-        f"SELECT * FROM (SELECT {columns}, "
+        f"SELECT * FROM (SELECT {database.columns(nested.model, 't')}, "
         f"{nested.parent} AS parent, ROW_NUMBER() OVER "
         f"(PARTITION BY {nested.parent} ORDER BY {by}) AS rank "
         f"FROM {nested.rows} WHERE {within}) AS ranked "

@@ -22,8 +22,9 @@ from models import (
 )
 from models.fields import is_storable
 from services import pages
+from services.branches import Wanted
 from services.callers import Caller
-from services.pages import ID, Asked, Key, Order, OrderDirection, Page, Wanted, Where
+from services.pages import ID, Asked, Key, Order, OrderDirection, Page, Where
 from services.refusals import LoginFailureCode
 
 M = TypeVar("M", bound=Model)
@@ -129,7 +130,7 @@ class Lists:
     """
     What administrators look through.
 
-    `wanted` are the fields that somebody will look at: no other is read.
+    `wanted` is what somebody will look at: nothing else is read.
     """
 
     async def identity_sources(
@@ -140,7 +141,7 @@ class Lists:
         field: IdentitySourceOrderField = IdentitySourceOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
         *,
-        wanted: Wanted = None,
+        wanted: Wanted | None = None,
     ) -> Listed[IdentitySource]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -163,7 +164,7 @@ class Lists:
         field: AppOrderField = AppOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
         *,
-        wanted: Wanted = None,
+        wanted: Wanted | None = None,
     ) -> Listed[App]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -185,7 +186,7 @@ class Lists:
         field: UserOrderField = UserOrderField.CREATED_AT,
         direction: OrderDirection = OrderDirection.ASC,
         *,
-        wanted: Wanted = None,
+        wanted: Wanted | None = None,
     ) -> Listed[User]:
         caller.require(Role.VIEWER)
         where = Where()
@@ -255,7 +256,11 @@ _NAMED = " UNION ALL ".join(
 
 
 async def _list(
-    model: type[M], order: Order, asked: Asked, where: Where, wanted: Wanted = None
+    model: type[M],
+    order: Order,
+    asked: Asked,
+    where: Where,
+    wanted: Wanted | None = None,
 ) -> Listed[M]:
     page = await pages.page(model, order, asked.of(order), where, wanted)
     return Listed(page, model, where)

@@ -23,6 +23,7 @@ from tortoise.models import Model
 
 from models import database
 from models.database import Row
+from services.branches import Wanted
 from services.errors import BadRequest
 from services.language import Text
 
@@ -47,9 +48,6 @@ VERSION = 1
 LONGEST_CURSOR = 2048
 
 Place = tuple[Any, ...]
-
-# The fields that somebody will look at; None: all of them.
-Wanted = frozenset[str] | None
 
 
 class OrderDirection(StrEnum):
@@ -245,21 +243,22 @@ class Where:
 _MIRRORED = str.maketrans("<>", "><")
 
 
-def columns(model: type[Model], order: Order, wanted: Wanted) -> str:
-    """For a SELECT of a page: what it is ordered by is always among them."""
-    if wanted is None:
-        return database.columns(model, "t")
-    keys = {key.name for key in order.keys} | {"id"}
-    return database.columns(model, "t", wanted | keys)
-
-
 async def page(
-    model: type[M], order: Order, part: Part, where: Where, wanted: Wanted = None
+    model: type[M],
+    order: Order,
+    part: Part,
+    where: Where,
+    wanted: Wanted | None = None,
 ) -> Page[M]:
-    """One page, by one statement, and one more where a cursor was given."""
+    """
+    One page, by one statement, and one more where a cursor was given.
+
+    :param wanted: what somebody will look at; None: all of the fields.
+    """
     within = where.copy().add_part(order, part)
+    columns = wanted.columns(model, order) if wanted else database.columns(model, "t")
     rows = await database.fetch_rows(
-        f"SELECT {columns(model, order, wanted)} FROM {model._meta.db_table} t "
+        f"SELECT {columns} FROM {model._meta.db_table} t "
         f"WHERE {within} ORDER BY {order.by(backwards=part.backwards)} "
         f"LIMIT {part.size + 1}",
         *within.values,

@@ -37,6 +37,17 @@ PLANNED = [
     "{ identitySourceKinds { typeName provider displayName } }",
     "{ users { nodes { id role identities { id } sessions { totalCount } } } }",
     "{ auditEvents(first: 3) { nodes { action occurredAt actorType } } }",
+    # Lists of lists of lists, from either end, the same list twice.
+    """
+    query($n: Int) { apps { nodes { id
+      identitySources(last: $n) { totalCount nodes { enabled
+        ... on WecomMobileIdentitySource { problem { since } }
+        apps(last: 2) { nodes { name createdAt identitySources { nodes { id } } }
+          edges { cursor node { id } } pageInfo { startCursor hasPreviousPage } } } }
+      first: identitySources(first: 1) { pageInfo { hasNextPage } edges { __typename
+        node { __typename accountAssociation { mode } apps { nodes { enabled } } } } }
+    } } }
+    """,
     # What Apollo, Relay and urql send.
     "{ ... { __typename } }",
     "{ ...F } fragment F on Query { __typename }",

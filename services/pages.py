@@ -223,7 +223,7 @@ class Where:
         if order.descending:
             operator = operator.translate(_MIRRORED)
         keys = ", ".join(f"t.{key.column}" for key in order.keys)
-        marks = ", ".join("?" for _ in order.keys)
+        marks = ", ".join(_mark(key) for key in order.keys)
         return self.bound(f"({keys}) {operator} ({marks})", *place)
 
     def bound(self, condition: str, *values: Any) -> str:
@@ -241,6 +241,20 @@ class Where:
 
 
 _MIRRORED = str.maketrans("<>", "><")
+_TYPES: dict[type, str] = {str: "text", UUID: "uuid", datetime: "timestamptz"}
+
+
+def _mark(key: Key) -> str:
+    """
+    What stands for a place's value.
+
+    Where PostgreSQL sees the value, it may plan a page anew for each cursor, which
+    takes as long as the page: by username, a page behind a cursor of a million accounts
+    cost 1.5 times that of a hundred. What a subselect gives, it does not see.
+    """
+    if database.dialect() == "sqlite":
+        return "?"
+    return f"(SELECT ?::{_TYPES[key.kind]})"
 
 
 async def page(

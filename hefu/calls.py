@@ -9,6 +9,7 @@ from them (`hefu/rows.py`), that was a tenth of a page of lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any, cast
 
 from graphql import (
@@ -85,9 +86,14 @@ class Call:
             scalar_registry=self._converter.scalar_registry,
             config=self._converter.config,
         )
-        if self._arguments.are_fixed:
+        # What somebody could change is made anew for each.
+        if self._arguments.are_fixed and all(map(_is_constant, named.values())):
             self._fixed = named
         return named
+
+
+def _is_constant(value: object) -> bool:
+    return value is None or isinstance(value, (str, int, float, Enum))
 
 
 def has_variables(nodes: Sequence[ArgumentNode]) -> bool:

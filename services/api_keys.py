@@ -216,7 +216,7 @@ async def _load(wanted: Sequence[str]) -> dict[str, Any]:
     where = Where()
     sought = among(where, "api_key.digest", wanted)
     columns = database.columns(ApiKey, "api_key")
-    rows = await database.fetch_rows(
+    rows = await database.look_up(
         f"SELECT {columns} FROM api_keys api_key WHERE {sought}", *where.values
     )
     return {row["api_key.digest"]: row for row in rows}

@@ -16,7 +16,8 @@ import sys
 import unicodedata
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
@@ -76,7 +77,8 @@ class Passwords:
     """
     Judges, hashes and verifies passwords.
 
-    :param workers: how many are computed at once: the cores this process may use.
+    :param workers: how many are computed at once: the cores this process may use, by
+        its affinity and its quota.
     :param waiting: how many more may wait for their turn.
     """
 
@@ -236,8 +238,29 @@ def _come_second() -> None:
 def _cores() -> int:
     # Fewer than the machine has, where a container or `taskset` says so.
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+        return whole_cores(len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
+
+
+def whole_cores(
+    seen: int,
+    group: Path = Path("/proc/self/cgroup"),
+    tree: Path = Path("/sys/fs/cgroup"),
+) -> int:
+    """
+    Of the cores that are seen, those that cgroup v2's quota pays for, at least one.
+
+    `docker run --cpus`, Kubernetes' `limits.cpu`, systemd's `CPUQuota=` hide no core.
+    Threads beyond them take 64 MiB each, and spend what the event loop was to have.
+    """
+    least = float(seen)
+    with suppress(OSError):
+        own = tree / group.read_text().rpartition("0::")[2].strip().lstrip("/")
+        for folder in (own, *own.parents):
+            with suppress(OSError, ValueError):  # There is none, or it says `max`.
+                quota, period = (folder / "cpu.max").read_text().split()
+                least = min(least, int(quota) / int(period))
+    return max(1, int(least))
 
 
 def _decoy(hasher: PasswordHasher) -> str:

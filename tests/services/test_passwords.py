@@ -4,11 +4,12 @@ import asyncio
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
-from services.passwords import NICENESS, Passwords
+from services.passwords import NICENESS, Passwords, whole_cores
 from services.refusals import RateLimited
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -167,7 +168,35 @@ async def test_as_many_at_once_as_cores_and_the_loop_goes_on() -> None:
 
     assert await work == [True] * 8
     assert turns > 8, "the loop stood still while passwords were hashed"
-    assert passwords._workers == len(os.sched_getaffinity(0))
+    assert passwords._workers == whole_cores(len(os.sched_getaffinity(0)))
+
+
+@pytest.mark.parametrize(
+    ("own", "above", "cores"),
+    [
+        ("max 100000", "max 100000", 8),
+        ("200000 100000", "max 100000", 2),
+        ("250000 100000", "max 100000", 2),
+        ("50000 100000", "max 100000", 1),
+        ("1600000 100000", "300000 100000", 3),
+        (None, "400000 100000", 4),
+        (None, None, 8),
+    ],
+)
+def test_a_quota_takes_cores_away(
+    tmp_path: Path, own: str | None, above: str | None, cores: int
+) -> None:
+    """Of a container, of a unit, of the slice that it is in."""
+    group = tmp_path / "cgroup"
+    group.write_text("1:cpu:/elsewhere\n0::/system.slice/hefu.service\n")
+    tree = tmp_path / "tree"
+    unit = tree / "system.slice" / "hefu.service"
+    unit.mkdir(parents=True)
+    for folder, quota in ((unit, own), (unit.parent, above)):
+        if quota is not None:
+            (folder / "cpu.max").write_text(f"{quota}\n")
+    assert whole_cores(8, group, tree) == cores
+    assert whole_cores(8, tmp_path / "none", tree) == 8
 
 
 async def test_what_would_take_minutes_to_judge_is_not_judged(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -15,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hefu import terminal
-from hefu.settings import BadSettings, Settings
+from hefu.listening import CannotListen
+from hefu.settings import HIGHEST_PORT, BadSettings, Settings
 from models import Role, database, migrating
+from models.address import Address
 from services.assembly import Services, assemble
 from services.clock import now
 from services.errors import InputRejected
@@ -45,6 +46,10 @@ come from a file instead: HEFU_SECRET_KEYS_FILE. `hefu COMMAND --help` tells mor
 EPILOG = 'Completion: eval "$(hefu completion bash)"; zsh and fish likewise.'
 
 
+# More than any machine has cores for.
+MOST_WORKERS = 1000
+
+
 class Failed(Exception):
     """The command cannot do what it was asked; the text says why and what to do."""
 
@@ -62,17 +67,12 @@ def main(argv: list[str] | None = None) -> int:
             *(problem.text(Language.EN, **problem.values) for problem in error.problems)
         )
         return 1
-    except Failed as error:
+    except (Failed, CannotListen) as error:
         _complain(str(error))
         return 1
     except database.DatabaseUnavailable as error:
         _complain(f"The database does not do as it is told: {error.__cause__}")
         _complain("Is HEFU_DATABASE_URL right, and the database up?")
-        return 1
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        _complain("Something listens on that port already: --port names another.")
         return 1
     except KeyboardInterrupt:
         return 130
@@ -100,12 +100,15 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = add("demo", _demo, "look around, with everything that it takes")
     demo.add_argument(
-        "--port", type=int, default=8000, help="the sandbox takes the one after it"
+        "--port",
+        type=_whole(0, HIGHEST_PORT - 1),
+        default=8000,
+        help="the sandbox takes the one after it",
     )
     serve = add("serve", _serve, "run the server; applies no migrations")
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8000)
-    serve.add_argument("--workers", type=int, default=1)
+    serve.add_argument("--port", type=_whole(0, HIGHEST_PORT), default=8000)
+    serve.add_argument("--workers", type=_whole(1, MOST_WORKERS), default=1)
     add("migrate", _migrate, "bring the database up to date; safe to run twice")
     key = add("create-api-key", _create_api_key, "print a new API key, once")
     key.add_argument("--name", required=True)
@@ -130,6 +133,19 @@ def _parser() -> argparse.ArgumentParser:
     completion = add("completion", _completion, "print what completes in a shell")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """What reads an option that is a whole number within bounds."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text} is no whole number from {least} to {most}"
+            )
+        return int(text)
+
+    return read
 
 
 @asynccontextmanager
@@ -172,6 +188,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
         log_level=settings.log_level,
         metrics_listen=settings.metrics_listen,
+        described={"database": Address.parse(settings.database_url).dialect},
     )
 
 

@@ -26,6 +26,7 @@ import uvicorn
 
 from hefu import server, terminal
 from hefu.app import House, create_app
+from hefu.listening import explained
 from hefu.page import Page, Start
 from hefu.settings import Settings
 from models import (
@@ -98,7 +99,8 @@ def run(port: int) -> None:
     FOLDER.chmod(0o700)
     sandbox_port = port + 1
     for taken in (port, sandbox_port):
-        socket.create_server(("127.0.0.1", taken)).close()
+        with explained("127.0.0.1", taken, host_from="--host", port_from="--port"):
+            socket.create_server(("127.0.0.1", taken)).close()
     environ = _environment(port, sandbox_port)
     os.environ.update(environ)
     settings = Settings.from_environ(os.environ)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
+from hefu import listening
 from hefu.middleware import SECURITY_HEADERS, new_request_id
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -25,7 +26,7 @@ def exposed(listen: tuple[str, int] | None) -> Generator[None]:
     """
     The sums of this process and its workers, until the block ends.
 
-    :raises OSError: the address is taken.
+    :raises CannotListen: the address is taken, or none of this machine's.
     """
     if listen is None:
         yield
@@ -33,7 +34,9 @@ def exposed(listen: tuple[str, int] | None) -> Generator[None]:
     with tempfile.TemporaryDirectory(prefix="hefu-metrics-") as folder:
         # prometheus-client decides at its import, here and in each worker.
         os.environ[FOLDER] = folder
-        server = Exposition(listen)
+        name = "HEFU_METRICS_LISTEN"
+        with listening.explained(*listen, host_from=name, port_from=name):
+            server = Exposition(listen)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield

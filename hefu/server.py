@@ -11,16 +11,18 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import metadata
 from multiprocessing.context import SpawnProcess
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from hefu import exposition, garbage, logs
+from hefu.listening import explained
 from hefu.middleware import Drain
 from hefu.uvicorn_protocol import GuardedProtocol
 
@@ -59,12 +61,16 @@ def serve(
     on_started: Callable[[str, int], None] | None = None,
     request_seconds: float = 10.0,
     metrics_listen: tuple[str, int] | None = None,
+    described: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """
-    Serves until SIGTERM or SIGINT; raises OSError where the address is taken.
+    Serves until SIGTERM or SIGINT.
 
     `on_started` is told the host and port once requests can be sent: port 0 is a free
     one. The factory is named as `module:function` and is called in each worker.
+    `described` is what the log's first line says beside the address.
+
+    :raises CannotListen: an address is taken, or none of this machine's.
     """
     plan = Plan(
         app=app_factory_import,
@@ -74,18 +80,26 @@ def serve(
     )
     logging.config.dictConfig(logs.config(log_level))
     with exposition.exposed(metrics_listen), _listen(host, port) as listening:
+        port = listening.getsockname()[1]
         if on_started is not None:
             # The kernel queues what arrives before the first worker accepts it.
-            on_started(host, listening.getsockname()[1])
-        if workers == 1:
-            _work(plan, listening)
-            return
-        Supervisor(plan, listening).run()
+            on_started(host, port)
+        about = {"address": f"{host}:{port}", "workers": workers, **described}
+        about["version"] = metadata.version("hefu")
+        logger.info("Listening", extra=about)
+        try:
+            if workers == 1:
+                _work(plan, listening)
+            else:
+                Supervisor(plan, listening).run()
+        finally:
+            logger.info("Stopped")
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.create_server((host, port), family=family, backlog=2048)
+    with explained(host, port, host_from="--host", port_from="--port"):
+        listening = socket.create_server((host, port), family=family, backlog=2048)
     # Opened anew, the socket knows that its protocol is TCP. asyncio turns Nagle's
     # algorithm off only then; left on, each answer waits 40 ms for the client's ACK.
     return socket.socket(fileno=listening.detach())
@@ -172,9 +186,14 @@ def _exit_after(seconds: float) -> None:
     cores the interpreter would wait for them longer than anybody waits for a stop.
     Nothing is lost: what was answered is on disk, as after `kill -9`.
     """
-    timer = threading.Timer(seconds, os._exit, args=(0,))
+    timer = threading.Timer(seconds, _cut_off)
     timer.daemon = True
     timer.start()
+
+
+def _cut_off() -> None:
+    logger.warning("Stopped: what still ran was cut off")
+    os._exit(0)
 
 
 class Supervisor:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import socket
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
+import httpx
 import pytest
 
 from hefu import cli, completion, terminal
@@ -30,6 +35,12 @@ def hefu(
     )
 
 
+def serve(
+    *arguments: str, cwd: Path, **environ: str
+) -> subprocess.CompletedProcess[str]:
+    return hefu("serve", *arguments, cwd=cwd, HEFU_SECRET_KEYS=SECRET_KEY, **environ)
+
+
 @pytest.mark.parametrize("command", ["demo", "serve"])
 def test_a_taken_port_is_a_sentence(command: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -37,9 +48,81 @@ def test_a_taken_port_is_a_sentence(command: str, tmp_path: Path) -> None:
         done = hefu(command, "--port", port, cwd=tmp_path, HEFU_SECRET_KEYS=SECRET_KEY)
     assert done.returncode == 1
     assert done.stderr == (
-        "Something listens on that port already: --port names another.\n"
+        f"Something listens on 127.0.0.1:{port} already: --port names another.\n"
     )
     assert done.stdout == ""
+
+
+def test_a_taken_port_for_metrics_is_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = serve("--port", "0", cwd=tmp_path, HEFU_METRICS_LISTEN=address)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Something listens on {address} already: HEFU_METRICS_LISTEN names another.\n"
+    )
+
+
+# 192.0.2.0/24 is for documents: no machine has an address of it.
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_an_address_of_another_machine_is_a_sentence(tmp_path: Path, host: str) -> None:
+    asked = serve("--host", host, cwd=tmp_path)
+    metrics = serve("--port", "0", cwd=tmp_path, HEFU_METRICS_LISTEN=f"{host}:9464")
+    assert (asked.returncode, metrics.returncode) == (1, 1)
+    no_address = f"{host} is no address of this machine"
+    assert asked.stderr == f"{no_address}: --host names another.\n"
+    assert metrics.stderr == f"{no_address}: HEFU_METRICS_LISTEN names another.\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--workers", "0"), ("--workers", "-1"), ("--port", "70000")]
+)
+def test_a_number_out_of_bounds_is_a_sentence(
+    tmp_path: Path, option: str, value: str
+) -> None:
+    done = serve(option, value, cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"argument {option}: {value} is no whole number from" in done.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_log_tells_of_a_start_and_of_a_stop(tmp_path: Path, workers: int) -> None:
+    """Once each, whatever the number of workers."""
+    process = subprocess.Popen(  # noqa: S603
+        [
+            sys.executable,
+            "-m",
+            "hefu",
+            "serve",
+            "--port",
+            "0",
+            "--workers",
+            f"{workers}",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "HEFU_SECRET_KEYS": SECRET_KEY},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    started = json.loads(process.stderr.readline())
+    port = int(started["address"].rpartition(":")[2])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            # Not ready: there is no database.
+            httpx.get(f"http://127.0.0.1:{port}/health/live", timeout=60)
+            break
+        time.sleep(0.05)
+    process.terminate()
+    _, logged = process.communicate(timeout=30)
+    stopped = json.loads(logged)
+    assert process.returncode == 0
+    assert started["message"] == "Listening"
+    assert (started["level"], stopped["level"]) == ("info", "info")
+    assert started["version"] == metadata.version("hefu")
+    assert (started["database"], started["workers"]) == ("sqlite", workers)
+    assert stopped["message"] == "Stopped"
 
 
 def test_bash_completes_commands_and_options() -> None:

@@ -10,10 +10,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import wecom
@@ -212,7 +211,7 @@ def create_app(
     )
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+    async def lifespan(app: object) -> AsyncGenerator[None]:
         async with database.opened(settings.database_url, observe=observe):
             beside = [asyncio.create_task(_prune_now_and_then(services))]
             if metrics:
@@ -232,8 +231,10 @@ def create_app(
         if traces:
             await traces.stopped()
 
-    app = Starlette(
-        routes=[
+    # Not Starlette itself, which answers an error in plain text and raises it again:
+    # the envelope says it as everywhere, and logs it once.
+    others = Router(
+        [
             Route(PATH, endpoint),
             *(page.routes if settings.graphiql else ()),
             Route("/.well-known/jwks.json", guarded(doors.jwks)),
@@ -241,12 +242,12 @@ def create_app(
             Route("/health/live", doors.live),
             Route("/health/ready", guarded(doors.ready)),
         ],
+        redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False
     house = traces.house if traces else House
     return house(
-        Straight(endpoint, app),
+        Straight(endpoint, others),
         services,
         allowed_origins=settings.allowed_origins,
         metrics=metrics,

@@ -8,17 +8,17 @@ import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import wecom
 from hefu import addresses
 from hefu.api import schema
 from hefu.endpoint import GraphQLEndpoint
+from hefu.errors import OnBug
 from hefu.heads import Head
 from hefu.metrics import Metrics
 from hefu.middleware import Envelope, draining
@@ -35,6 +35,8 @@ from services.vault import Vault
 
 if TYPE_CHECKING:
     from hefu.traces import Traces
+
+P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
@@ -152,11 +154,13 @@ class House(Envelope):
         *,
         allowed_origins: Collection[str],
         metrics: Metrics | None = None,
+        on_bug: OnBug | None = None,
     ) -> None:
         super().__init__(
             app,
             allowed_origins=allowed_origins,
             on_answer=metrics.answered if metrics else None,
+            on_bug=on_bug,
         )
         self.services = services
 
@@ -184,6 +188,7 @@ def create_app(
     settings = settings or Settings.from_environ(os.environ)
     metrics = Metrics() if settings.metrics_listen else None
     traces = _traces(settings)
+    on_bug = _each(*(each.bug for each in (metrics, traces) if each))
     services = assemble(
         settings.policy,
         vault=Vault(settings.secret_keys),
@@ -208,6 +213,7 @@ def create_app(
         replica=replica,
         replicated=REPLICATED,
         on_operation=traces.operation if traces else None,
+        on_bug=on_bug,
     )
 
     @asynccontextmanager
@@ -251,6 +257,7 @@ def create_app(
         services,
         allowed_origins=settings.allowed_origins,
         metrics=metrics,
+        on_bug=on_bug,
     )
 
 
@@ -263,14 +270,14 @@ def _traces(settings: Settings) -> Traces | None:
     return Traces(trusted=settings.trusted_proxies, wecom_url=settings.wecom_url)
 
 
-def _each(*observers: wecom.Observer) -> wecom.Observer | None:
+def _each(*observers: Callable[P, None]) -> Callable[P, None] | None:
     """All of them as one, and one as itself."""
     if len(observers) < 2:  # noqa: PLR2004
         return observers[0] if observers else None
 
-    def observe(call: str, outcome: str, seconds: float) -> None:
+    def observe(*told: P.args, **named: P.kwargs) -> None:
         for each in observers:
-            each(call, outcome, seconds)
+            each(*told, **named)
 
     return observe
 

@@ -29,7 +29,7 @@ from strawberry.execution import optimized_is_awaitable
 from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
 from hefu.done import Done
-from hefu.errors import Answers, Entry, refuses_credential
+from hefu.errors import Answers, Entry, OnBug, refuses_credential
 from hefu.heads import Head
 from hefu.parameters import Parameters, Refused
 from hefu.plans import MutationPlan, Plan
@@ -93,6 +93,7 @@ class GraphQLEndpoint(Generic[C]):
         replicated: Collection[str] = (),
         documents: Documents | None = None,
         on_operation: Callable[[OperationDefinitionNode], None] | None = None,
+        on_bug: OnBug | None = None,
     ) -> None:
         self._schema: GraphQLSchema = schema._schema  # pyright: ignore[reportPrivateUsage]
         self._executor = cast("type[Executor[Any]]", schema.execution_context_class)
@@ -102,7 +103,7 @@ class GraphQLEndpoint(Generic[C]):
         self._outages = outages
         self._replica = replica
         self._replicated = frozenset(replicated)
-        self._answers = Answers(outages)
+        self._answers = Answers(outages, on_bug)
         self._on_operation = on_operation
         self.documents = documents or Documents(self._schema)
 

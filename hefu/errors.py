@@ -8,7 +8,7 @@ hold a statement's values: callers get a request id, the log the type and the fr
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from graphql import GraphQLError
@@ -22,6 +22,7 @@ from services.language import Language, Text
 logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
+OnBug = Callable[[], None]
 
 INTERNAL = Text("Internal error", "内部错误")
 
@@ -32,8 +33,13 @@ REFUSES_THE_CREDENTIAL = frozenset({Reason.INVALID, Reason.REVOKED})
 class Answers:
     """Turns errors into entries of an answer's `errors`, never more than ten."""
 
-    def __init__(self, outages: tuple[type[BaseException], ...] = ()) -> None:
+    def __init__(
+        self,
+        outages: tuple[type[BaseException], ...] = (),
+        on_bug: OnBug | None = None,
+    ) -> None:
         self._outages = outages
+        self._on_bug = on_bug
 
     def of_request(
         self, errors: Iterable[GraphQLError], language: Language
@@ -80,7 +86,12 @@ class Answers:
             # "Argument 'x' has invalid value: …" goes on with the value.
             message = sentences.told(error.message.partition(":")[0], language)
             return _entry(error, {"code": BadRequest.code}, message)
-        log_bug(error.original_error or error, request_id, path=error.path)
+        log_bug(
+            error.original_error or error,
+            request_id,
+            path=error.path,
+            on_bug=self._on_bug,
+        )
         return _entry(error, internal(request_id), INTERNAL(language))
 
     def _cause(self, error: GraphQLError) -> BaseException | None:
@@ -104,9 +115,20 @@ def refuses_credential(cause: BaseException | None) -> bool:
 
 
 def log_bug(
-    error: BaseException, request_id: str, path: Sequence[str | int] | None = None
+    error: BaseException,
+    request_id: str,
+    path: Sequence[str | int] | None = None,
+    *,
+    on_bug: OnBug | None = None,
 ) -> None:
-    """Type and frames, not `str(error)`: a unique violation's text is the row."""
+    """
+    Type and frames, not `str(error)`: a unique violation's text is the row.
+
+    `on_bug` is told that there was one: most are answered with HTTP 200, so whoever
+    counts statuses does not see them.
+    """
+    if on_bug is not None:
+        on_bug()
     field = ".".join(str(step) for step in path or ())
     logger.error(
         "Unexpected error",

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hefu import logs
-from hefu.errors import INTERNAL, internal, log_bug
+from hefu.errors import INTERNAL, OnBug, internal, log_bug
 from services import language
 from services.errors import Unavailable
 from services.language import Language
@@ -70,10 +70,12 @@ class Envelope:
         *,
         allowed_origins: Collection[str] = (),
         on_answer: Callable[[Answered], None] | None = None,
+        on_bug: OnBug | None = None,
     ) -> None:
         self._app = app
         self._cors = Cors(allowed_origins)
         self._on_answer = on_answer
+        self._on_bug = on_bug
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,7 +109,7 @@ class Envelope:
             app = self._cors.preflight(scope) or self._app
             await app(scope, receive, wrapped)
         except Exception as error:  # noqa: BLE001  # The last chance to mask it.
-            log_bug(error, request_id)
+            log_bug(error, request_id, on_bug=self._on_bug)
             if status:
                 raise ConnectionAborted from None
             await _internal(scope, request_id)(scope, receive, wrapped)

@@ -284,7 +284,7 @@ def _traces(text: str) -> bool:
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise ValueError("needs OpenTelemetry: pip install 'hefu[otel]'")
+        raise ValueError("needs OpenTelemetry: pip install '.[otel]' in the checkout")
     return True
 
 

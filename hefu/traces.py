@@ -1,7 +1,7 @@
 """
 OpenTelemetry traces: a span each for a request, a call to WeCom and a statement.
 
-Only imported where `HEFU_TRACES` is on: OpenTelemetry is an extra (`hefu[otel]`). Where
+Only imported where `HEFU_TRACES` is on: OpenTelemetry is an extra (`otel`). Where
 spans go, and how many of them, is said in the `OTEL_…` variables that its SDK reads.
 What a span holds is listed in docs/operations.md. All of it is words of ours: whoever
 reads traces is not whoever may read codes, tokens or people's names.
@@ -133,6 +133,10 @@ class Traces:
         span = trace.get_current_span()
         span.set_attribute("graphql.operation.type", operation.operation.value)
         span.set_attribute("hefu.root_fields", tuple(dict.fromkeys(fields)))
+
+    def bug(self) -> None:
+        """The request that is being answered holds an unexpected error."""
+        _fail(trace.get_current_span(), "INTERNAL")
 
     def wecom(self, call: str, outcome: str, seconds: float) -> None:
         """A request to WeCom that has ended. It is not told of the trace."""

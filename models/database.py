@@ -44,6 +44,7 @@ __all__ = [
     "look_up_one",
     "opened",
     "patience",
+    "pool_size",
     "read",
     "reader",
     "transaction",
@@ -109,6 +110,12 @@ def connections_in_use() -> int:
     """How many connections of this process are lent out at the moment."""
     in_use: int = cast("Any", connection()).in_use()
     return in_use
+
+
+def pool_size() -> int:
+    """How many connections may be lent out at once; 0 where there is no pool."""
+    size: int = cast("Any", connection()).pool_size
+    return size
 
 
 def dialect() -> str:

@@ -31,10 +31,11 @@ from services.sessions import Device, LoggedIn
 async def start_wecom_mobile(
     info: Info, input: StartWecomMobileLoginInput
 ) -> StartWecomMobileLoginResult:
-    begun = await info.context.services.login.start(
+    services = info.context.services
+    work = services.login.start(
         info.context.caller, input.app_id, input.identity_source, input.code_challenge
     )
-    return WecomMobileLoginRequest.of(begun)
+    return WecomMobileLoginRequest.of(await services.outcomes.start(work))
 
 
 async def wecom_mobile(info: Info, input: WecomMobileLoginInput) -> LoginResult:

@@ -1,4 +1,4 @@
-"""How logins and refreshes end, for whoever counts them."""
+"""How logins, their starts and refreshes end, for whoever counts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _ignore(outcome: str, seconds: float) -> None:
 
 class Outcomes:
     """
-    Tells of each login and refresh how it ended and what it took.
+    Tells of each login, start of one and refresh how it ended and what it took.
 
     An outcome is one of our own words, never a caller's: a refusal's code, SUCCESS,
     BINDING_REQUIRED, UNAVAILABLE, and INTERNAL for what was cancelled or is a bug.
@@ -29,13 +29,18 @@ class Outcomes:
         self,
         *,
         logins: Callable[[str, float], None] = _ignore,
+        starts: Callable[[str, float], None] = _ignore,
         refreshes: Callable[[str, float], None] = _ignore,
     ) -> None:
         self._logins = logins
+        self._starts = starts
         self._refreshes = refreshes
 
     async def login(self, work: Awaitable[T]) -> T:
         return await _told(work, self._logins)
+
+    async def start(self, work: Awaitable[T]) -> T:
+        return await _told(work, self._starts)
 
     async def refresh(self, work: Awaitable[T]) -> T:
         return await _told(work, self._refreshes)

@@ -102,6 +102,11 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         return Pool(partial(self._hosts.connect, **options), size=size)
 
     @property
+    def pool_size(self) -> int:
+        """Connections that may be lent out at once."""
+        return self.pool_maxsize
+
+    @property
     def pool(self) -> Pool | None:
         return cast("Pool | None", self._pool)
 

@@ -148,6 +148,9 @@ class SharedSqliteClient(Guarded, SqliteClient):
 
         return await self.guarded(once)
 
+    # One connection, and so no pool.
+    pool_size = 0
+
     def in_use(self) -> int:
         return int(self._lock.locked())
 

@@ -10,9 +10,10 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from models import Role, database
 from tests.faults.faulty import attempt
 from tests.faults.served import free_port, serving
-from tests.house import Entrance, Wecom
+from tests.house import START, Entrance, Pkce, Wecom
 
 REFRESH = """
 mutation($token: String!) { refreshSession(input: {refreshToken: $token}) {
@@ -77,8 +78,63 @@ async def test_everything_is_counted(
     # Ten starts and logins, another two of each, and two refreshes.
     assert more("hefu_http_requests_total", "200") == 26
     assert more("hefu_http_seconds_count") == 26
+    assert more("hefu_login_starts_total", "SUCCESS") == 12
+    # Probes of readiness came before that, and are nobody's requests.
+    assert before["hefu_http_requests_total", ("503",)] == 0
+    size = 0 if database_url.startswith("sqlite") else 10 * workers
+    assert after["hefu_db_pool_size", ()] == size
     assert after["hefu_password_queue", ()] == 0
     assert after["hefu_db_pool_in_use", ()] >= 0
+
+
+async def test_probes_are_not_counted(database_url: str, wecom: Wecom) -> None:
+    port = free_port()
+    listen = f"127.0.0.1:{port}"
+    async with serving(database_url, wecom, HEFU_METRICS_LISTEN=listen) as served:
+        before = await scraped(port)
+        for path in ("/health/live", "/health/ready", "/.well-known/jwks.json"):
+            assert (await served.house.client.get(path)).status_code == 200
+        after = await scraped(port)
+    for key in (
+        ("hefu_http_requests_total", ("200",)),
+        ("hefu_http_seconds_count", ()),
+    ):
+        assert after[key] - before[key] == 1
+
+
+async def test_a_bug_counts_whatever_its_status(
+    database_url: str, wecom: Wecom
+) -> None:
+    """Of keys that cannot be read: a start's says 200, the keys' own door 500."""
+    port = free_port()
+    listen = f"127.0.0.1:{port}"
+    async with serving(database_url, wecom) as whole:
+        entrance = await whole.house.entrance()
+        async with database.opened(database_url):
+            await database.fetch(
+                "UPDATE server_keys SET public_jwk = 'x', sealed = $1", b"x"
+            )
+    async with serving(
+        database_url,
+        wecom,
+        key=str(whole.house.keys[Role.OWNER]),
+        HEFU_METRICS_LISTEN=listen,
+    ) as served:
+        before = await scraped(port)
+        assert before["hefu_bugs_total", ()] == 0
+        assert before["hefu_login_starts_total", ("INTERNAL",)] == 0
+        input = {"appId": entrance.app_id, "identitySource": entrance.identifier}
+        started = await served.house.post(
+            START, {"input": {**input, "codeChallenge": Pkce().challenge}}
+        )
+        keys = await served.house.client.get("/.well-known/jwks.json")
+        after = await scraped(port)
+    assert started.status_code == 200
+    assert started.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert keys.status_code == 500
+    assert keys.json()["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert after["hefu_bugs_total", ()] == 2
+    assert after["hefu_login_starts_total", ("INTERNAL",)] == 1
 
 
 async def refused(entrance: Entrance) -> None:

@@ -17,7 +17,7 @@ import pytest
 from models import database
 from tests.faults.served import ROOT, Served, environ, serving
 from tests.hefu.collector import Collector, Span, collecting
-from tests.house import Clock, House, Wecom, open_house, settings
+from tests.house import START, Clock, House, Pkce, Wecom, open_house, settings
 from wecom.sandbox import examples
 
 SERVER, CLIENT = 2, 3
@@ -188,6 +188,31 @@ async def test_a_proxy_of_ours_may_name_the_trace(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_a_bug_that_is_answered_with_200_says_so(
+    traced: Traced, collector: Collector
+) -> None:
+    async with traced() as house:
+        entrance = await house.entrance()
+        await database.fetch("UPDATE server_keys SET public_jwk = 'canary99'")
+        house.clock.advance(hours=1)
+        answer = await house.post(
+            START,
+            {
+                "input": {
+                    "appId": entrance.app_id,
+                    "identitySource": entrance.identifier,
+                    "codeChallenge": Pkce().challenge,
+                }
+            },
+        )
+        assert (answer.status_code, "INTERNAL" in answer.text) == (200, True)
+    [failed] = [each for each in collector.spans if each.failed]
+    assert failed.attributes["hefu.root_fields"] == ["startWecomMobileLogin"]
+    assert failed.attributes["error.type"] == "INTERNAL"
+    assert b"canary99" not in collector.raw
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_what_fails_says_so(
     traced: Traced, collector: Collector, wecom: Wecom
 ) -> None:
@@ -315,7 +340,7 @@ def test_off_it_is_not_even_imported() -> None:
 def test_without_the_extra_the_setting_is_refused() -> None:
     done = run(WITHOUT, HEFU_TRACES="on")
     assert done.returncode == 2
-    assert "HEFU_TRACES: needs OpenTelemetry: pip install 'hefu[otel]'" in done.stderr
+    assert "HEFU_TRACES: needs OpenTelemetry: pip install '.[otel]'" in done.stderr
 
 
 async def test_off_no_statement_takes_another_step(house: House) -> None:

@@ -32,6 +32,7 @@ def hefu(
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,  # It is to say something, and not to serve.
     )
 
 

@@ -104,10 +104,13 @@ def counted() -> AbstractContextManager[None]:
     return _current.get() or nullcontext()
 
 
-async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+async def bounded(
+    ask: Callable[..., Awaitable[T]], *values: Any, tell: bool = True
+) -> T:
     """
     What the database answers to `ask(*values)`.
 
+    :param tell: whether the log is told that it did not.
     :raises DatabaseUnavailable: it did not, or not in time.
     """
     patience = _current.get() or Patience(PATIENCE)
@@ -121,7 +124,8 @@ async def bounded(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
     except Exception as error:
         if not is_outage(error):
             raise
-        _tell(error)
+        if tell:
+            _tell(error)
         raise DatabaseUnavailable from error
 
 

@@ -66,9 +66,12 @@ class Replica:
     def __init__(self, url: str, *, observe: Observer | None = None) -> None:
         address = Address.parse(url, standby=True)
         # By the primary's name, a transaction stands in the primary's place: see
-        # `backends/asyncpg.py`.
+        # `backends/asyncpg.py`. Its silence is not told as the primary's is.
         self._client = BoundedAsyncpgClient(
-            connection_name=address.dialect, observe=observe, **address.credentials
+            connection_name=address.dialect,
+            observe=observe,
+            tell=False,
+            **address.credentials,
         )
         self._rests_until = 0.0
 

@@ -83,14 +83,18 @@ class Hosts:
 
 
 class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
+    """`tell`: whether the log is told when the database does not answer."""
+
     def __init__(
         self,
         *,
         hosts: list[tuple[str, int]],
         observe: Observer | None = None,
+        tell: bool = True,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._tell = tell
         self._hosts = Hosts(hosts, observe)
         self._several = len(hosts) > 1
         self._finishing: set[asyncio.Task[None]] = set()
@@ -154,7 +158,7 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
 
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         try:
-            return await outages.bounded(ask, *values)
+            return await outages.bounded(ask, *values, tell=self._tell)
         except outages.DatabaseUnavailable as error:
             await self.look_elsewhere(error)
             raise

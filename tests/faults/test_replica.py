@@ -149,14 +149,20 @@ async def test_one_that_is_behind_is_passed_over(
 
 
 async def test_one_that_is_gone_is_missed_by_nobody(
-    house: House, replica: Cluster, figure: Figure
+    house: House,
+    replica: Cluster,
+    figure: Figure,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     await house.app(name="First")
     await until_asked(house, replica)
     replica.stop("immediate")
+    caplog.clear()
     watch = Stopwatch()
     assert await read(house) == ["First"]
     figure("a list without the replica took", watch.seconds)
+    # In words of its own: the primary's silence is what wakes people up.
+    assert caplog.messages == ["The replica is passed over: the primary is read"]
     assert (await house.client.get("/health/ready")).status_code == 200
     assert (await attempt(await house.entrance()))[0] == 200
     replica.start()

@@ -22,7 +22,7 @@ from services.assembly import Services, assemble
 from services.clock import now
 from services.errors import InputRejected
 from services.language import Language
-from services.vault import CannotOpen, Vault
+from services.vault import Vault
 
 DESCRIPTION = """\
 Hefu (合符): log people in to your mobile apps with WeCom.
@@ -251,14 +251,13 @@ def _rotate_keys(arguments: argparse.Namespace) -> None:
                 file=sys.stderr,
             )
             return
-        try:
-            count = await services.resealing.run()
-        except CannotOpen:
+        moved, left = await services.resealing.run()
+        print(f"Encrypted {moved} secrets anew.", file=sys.stderr)
+        if left:
             raise Failed(
-                "Some secrets are under a key that HEFU_SECRET_KEYS lacks: add it, "
-                "behind the new one. Whatever could be read is encrypted anew."
-            ) from None
-        print(f"Encrypted {count} secrets anew.", file=sys.stderr)
+                f"Left {left}, which are under a key that HEFU_SECRET_KEYS lacks. "
+                "Add it, behind the new one, and run this again."
+            )
 
     _with_services(rotate)
 

@@ -174,16 +174,25 @@ class Keys:
         keys = ServerKey.filter(purpose=KeyPurpose.SIGNING)
         return await keys.filter(verifies_until__lte=over).delete()
 
-    async def reseal(self) -> int:
-        """Seal every key anew under the vault's first key."""
+    async def reseal(self) -> tuple[int, int]:
+        """
+        Seal every key anew under the vault's first key.
+
+        :returns: how many were, and how many do not open.
+        """
+        left = 0
         rows = await ServerKey.exclude(sealed_key_id=self._vault.current)
         for row in rows:
-            secret = self._vault.open(row.sealed, row.sealed_key_id, place=_place(row))
-            sealed = self._vault.seal(secret, place=_place(row))
+            sealed = self._vault.reseal(
+                row.sealed, row.sealed_key_id, place=_place(row)
+            )
+            if sealed is None:
+                left += 1
+                continue
             await ServerKey.filter(id=row.id).update(
                 sealed=sealed.ciphertext, sealed_key_id=sealed.key_id
             )
-        return len(rows)
+        return len(rows) - left, left
 
     async def _succeed(self, number: int, active_from: datetime) -> None:
         # Another process may sign with the old key until it reads the new one.

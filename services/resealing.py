@@ -20,23 +20,29 @@ class Resealing:
         self._vault = vault
         self._keys = keys
 
-    async def run(self) -> int:
+    async def run(self) -> tuple[int, int]:
         """
-        :returns: how many secrets were moved.
-        :raises CannotOpen: one of them is under a key that is configured no more.
+        :returns: how many secrets were moved, and how many were left: they are under a
+            key that is configured no more.
         """
         # They are fetched anew when they are needed.
         await WecomToken.exclude(sealed_key_id=self._vault.current).delete()
-        return await self._keys.reseal() + await self._sources()
+        keys, keys_left = await self._keys.reseal()
+        sources, sources_left = await self._sources()
+        return keys + sources, keys_left + sources_left
 
-    async def _sources(self) -> int:
+    async def _sources(self) -> tuple[int, int]:
+        left = 0
         rows = await IdentitySource.exclude(secret_key_id=self._vault.current)
         for row in rows:
-            place = secret_place(row.id)
-            secret = self._vault.open(row.secret_sealed, row.secret_key_id, place=place)
-            sealed = self._vault.seal(secret, place=place)
+            sealed = self._vault.reseal(
+                row.secret_sealed, row.secret_key_id, place=secret_place(row.id)
+            )
+            if sealed is None:
+                left += 1
+                continue
             # An administrator may have changed the secret since it was read.
             await IdentitySource.filter(
                 id=row.id, secret_updated_at=row.secret_updated_at
             ).update(secret_sealed=sealed.ciphertext, secret_key_id=sealed.key_id)
-        return len(rows)
+        return len(rows) - left, left

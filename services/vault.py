@@ -81,6 +81,14 @@ class Vault:
         except InvalidTag:
             raise CannotOpen("It was sealed for another place, or changed.") from None
 
+    def reseal(self, ciphertext: bytes, key_id: str, *, place: str) -> Sealed | None:
+        """The same under the first key; None where it does not open."""
+        try:
+            secret = self.open(ciphertext, key_id, place=place)
+        except CannotOpen:
+            return None
+        return self.seal(secret, place=place)
+
 
 def _key(text: str, place: int) -> _Key:
     try:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from hefu.settings import BadSettings, Settings
+from asyncpg import ClientConfigurationError
+
+from hefu.settings import BadSettings, Settings, unknown
 from models import AuditEvent, IdentitySource, database, migrating
+from models.address import Address
 from models.replica import PassedOver, Replica
 from services.assembly import Services, assemble
 from services.clock import now
 from services.connection_checks import ConnectionCheckStatus
 from services.connection_test import Report
+from services.keys import NoKey
 from services.vault import CannotOpen, Vault
 
 # A clock that is further off refuses states and tokens that are good.
@@ -22,7 +28,11 @@ CLOCKS_APART = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was looked at, whether it is well, and the fix where it is not."""
+    """
+    What was looked at, whether it is well, and the fix where it is not.
+
+    What is well and has a fix all the same is a warning: it keeps nothing from working.
+    """
 
     about: str
     well: bool
@@ -30,12 +40,27 @@ class Finding:
     fix: str | None = None
 
     def __str__(self) -> str:
-        line = f"{'ok' if self.well else 'FAIL':5}{self.about}: {self.text}"
-        return f"{line} -> {self.fix}" if self.fix else line
+        mark = ("warn" if self.fix else "ok") if self.well else "FAIL"
+        line = f"{mark:5}{self.about}: {_one_line(self.text)}"
+        return f"{line} -> {_one_line(self.fix)}" if self.fix else line
+
+
+def _one_line(text: str) -> str:
+    """A driver may say its error in several, and one finding is one line."""
+    return " ".join(text.split())
+
+
+class _Undone(Exception):
+    """Ends a transaction that is to leave nothing behind."""
 
 
 async def findings(environ: Mapping[str, str]) -> AsyncGenerator[Finding]:
     """Look at everything, in an order in which nothing needs what comes after it."""
+    for name, alike in unknown(environ).items():
+        fix = (
+            f"is {alike} meant?" if alike else "take it away, if it was meant for Hefu"
+        )
+        yield Finding("settings", True, f"{name} is none of Hefu's", fix)
     try:
         settings = Settings.from_environ(environ)
     except BadSettings as error:
@@ -43,6 +68,10 @@ async def findings(environ: Mapping[str, str]) -> AsyncGenerator[Finding]:
             yield Finding("settings", False, problem, "set it and check again")
         return
     yield Finding("settings", True, "all can be read")
+    # Before it is opened: SQLite makes the file that it does not find.
+    if missing := _file(Address.parse(settings.database_url)):
+        yield missing
+        return
     async with database.opened(settings.database_url):
         async for finding in _inside(settings):
             yield finding
@@ -73,20 +102,84 @@ async def _inside(settings: Settings) -> AsyncGenerator[Finding]:
         await services.close()
 
 
+def _file(address: Address) -> Finding | None:
+    """What keeps a SQLite file from being opened, if anything does."""
+    if address.dialect != "sqlite":
+        return None
+    path = Path(address.credentials["file_path"]).absolute()
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        text = f"the file {path} is not there"
+        fix = "is HEFU_DATABASE_URL right? `hefu migrate` makes a new one"
+        return Finding("database", False, text, fix)
+    except OSError as error:
+        text = f"the file {path} cannot be opened ({error.strerror})"
+        fix = "is HEFU_DATABASE_URL right, and this the service's user?"
+        return Finding("database", False, text, fix)
+    return None
+
+
 async def _database() -> Finding:
     began = time.perf_counter()
     try:
         await database.fetch("SELECT 1")
     except database.DatabaseUnavailable as error:
-        # Whoever runs this knows the address, and needs to know what it said.
+        return _silent("database", "HEFU_DATABASE_URL", error)
+    milliseconds = (time.perf_counter() - began) * 1000
+    return await _writing() or Finding(
+        "database", True, f"answers in {milliseconds:.0f} ms"
+    )
+
+
+async def _writing() -> Finding | None:
+    """What is wrong where it answers and takes no writes: no login works then."""
+    if database.dialect() == "postgres":
+        return await _postgres_writing()
+    try:
+        with suppress(_Undone):
+            async with database.transaction():
+                await database.fetch("CREATE TABLE hefu_check (tried INTEGER)")
+                raise _Undone
+    except database.DatabaseUnavailable as error:
         return Finding(
             "database",
             False,
-            f"does not answer ({type(error.__cause__).__name__}: {error.__cause__})",
-            "is it up, and HEFU_DATABASE_URL right?",
+            f"takes no writes ({_said(error)})",
+            "may this user write the file and its folder, and is the disk writable?",
         )
-    milliseconds = (time.perf_counter() - began) * 1000
-    return Finding("database", True, f"answers in {milliseconds:.0f} ms")
+    return None
+
+
+async def _postgres_writing() -> Finding | None:
+    """Asked and not tried: this role need not be the one that may make tables."""
+    row = await database.fetch_one(
+        "SELECT pg_is_in_recovery() AS standby,"
+        " current_setting('transaction_read_only') = 'on' AS refusing"
+    )
+    if row and row["standby"]:
+        text, fix = "it is a standby", "name the primary in HEFU_DATABASE_URL"
+    elif row and row["refusing"]:
+        text = "transaction_read_only is on"
+        fix = "set default_transaction_read_only = off, for the server, database, role"
+    else:
+        return None
+    return Finding("database", False, f"takes no writes ({text})", fix)
+
+
+def _silent(about: str, setting: str, error: database.DatabaseUnavailable) -> Finding:
+    """Whoever runs this knows the address, and needs to know what it said."""
+    if isinstance(error.__cause__, ClientConfigurationError):
+        fix = f"name the file in {setting}: sslrootcert="
+    elif database.dialect() == "sqlite":
+        fix = f"is it a database, and {setting} right?"
+    else:
+        fix = f"is it up, and {setting} right?"
+    return Finding(about, False, f"does not answer ({_said(error)})", fix)
+
+
+def _said(error: database.DatabaseUnavailable) -> str:
+    return f"{type(error.__cause__).__name__}: {error.__cause__}"
 
 
 async def _replica(url: str) -> Finding:
@@ -94,12 +187,7 @@ async def _replica(url: str) -> Finding:
     try:
         behind = await replica.behind()
     except database.DatabaseUnavailable as error:
-        return Finding(
-            "replica",
-            False,
-            f"does not answer ({type(error.__cause__).__name__}: {error.__cause__})",
-            "is it up, and HEFU_REPLICA_URL right? The primary is read meanwhile",
-        )
+        return _silent("replica", "HEFU_REPLICA_URL", error)
     except PassedOver:
         return Finding(
             "replica",
@@ -138,7 +226,7 @@ async def _keys(services: Services) -> Finding:
             "those in the database were sealed under another HEFU_SECRET_KEYS",
             "add the key of before to HEFU_SECRET_KEYS, after the first",
         )
-    except ValueError:
+    except NoKey:
         return Finding("keys", False, "there are none", "run `hefu migrate`")
     return Finding("keys", True, "signing and deriving")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from typing import Any
 
 from hefu import terminal
 from hefu.listening import CannotListen
-from hefu.settings import HIGHEST_PORT, BadSettings, Settings
+from hefu.settings import HIGHEST_PORT, BadSettings, Settings, database_url
 from models import Role, database, migrating
 from models.address import Address
 from services.assembly import Services, assemble
@@ -74,6 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         _complain(f"The database does not do as it is told: {error.__cause__}")
         _complain("Is HEFU_DATABASE_URL right, and the database up?")
         return 1
+    except BrokenPipeError:
+        return _unheard()
     except KeyboardInterrupt:
         return 130
     return status or 0
@@ -289,9 +292,8 @@ def _check(arguments: argparse.Namespace) -> int:
 def _backup(arguments: argparse.Namespace) -> None:
     from hefu import backups
 
-    settings = Settings.from_environ(os.environ)
     try:
-        size = backups.copy(settings.database_url, arguments.file)
+        size = backups.copy(database_url(os.environ), arguments.file)
     except backups.CannotBackUp as error:
         raise Failed(str(error)) from None
     print(f"Wrote {size} bytes to {arguments.file}.", file=sys.stderr)
@@ -303,6 +305,14 @@ def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None
             await run(services)
 
     asyncio.run(opened())
+
+
+def _unheard() -> int:
+    """Whoever read the output has enough, as `head` does: the rest goes nowhere."""
+    # Or Python complains once more when it flushes at its end.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def _complain(*sentences: str) -> None:

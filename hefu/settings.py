@@ -6,6 +6,7 @@ Every name may come from a file instead: `HEFU_SECRET_KEYS_FILE=/run/secrets/key
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ _HOST = re.compile(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]")
 PERIODS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "hour": 3600}
 LONGEST_WECOM_TIMEOUT = 8.0
 HIGHEST_PORT = 65535
+PREFIX = "HEFU_"
 
 REPLICA_OF_A_FILE = (
     "HEFU_REPLICA_URL: is set, and HEFU_DATABASE_URL names a SQLite file, which has no "
@@ -74,6 +76,14 @@ class Settings:
         :raises BadSettings: naming each one that is unsafe or cannot be read.
         """
         reader = _Reader(environ)
+        settings = cls._read(reader)
+        reader.check()
+        if settings.replica_url and _dialect(settings.database_url) == "sqlite":
+            raise BadSettings([REPLICA_OF_A_FILE])
+        return settings
+
+    @classmethod
+    def _read(cls, reader: _Reader) -> Self:
         read = reader.read
         public_url = read("HEFU_PUBLIC_URL", "http://localhost:8000", _public_url)
         policy = Policy(
@@ -83,8 +93,8 @@ class Settings:
             rate_per_address=read("HEFU_RATE_LIMIT_ADDRESS", "600/min", _rate),
             rate_per_source=read("HEFU_RATE_LIMIT_SOURCE", "3000/min", _rate),
         )
-        settings = cls(
-            database_url=read("HEFU_DATABASE_URL", "sqlite://var/hefu.db", _database),
+        return cls(
+            database_url=reader.database_url(),
             replica_url=read("HEFU_REPLICA_URL", "", _replica),
             secret_keys=read("HEFU_SECRET_KEYS", "", _secret_keys),
             public_url=public_url,
@@ -98,19 +108,61 @@ class Settings:
             metrics_listen=read("HEFU_METRICS_LISTEN", "off", _listen),
             traces=read("HEFU_TRACES", "off", _traces),
         )
-        if reader.problems:
-            raise BadSettings(reader.problems)
-        if settings.replica_url and _dialect(settings.database_url) == "sqlite":
-            raise BadSettings([REPLICA_OF_A_FILE])
-        return settings
+
+
+def database_url(environ: Mapping[str, str]) -> str:
+    """
+    HEFU_DATABASE_URL alone: whoever only copies the database needs no key.
+
+    :raises BadSettings: it cannot be read.
+    """
+    reader = _Reader(environ)
+    url = reader.database_url()
+    reader.check()
+    return url
+
+
+def unknown(environ: Mapping[str, str]) -> dict[str, str | None]:
+    """
+    Names that begin as settings do and are none, each with the one that may be meant.
+
+    A setting that is misspelt does nothing, and nobody is told. It is no reason not to
+    start: Kubernetes gives every container HEFU_SERVICE_HOST for a service `hefu`.
+    """
+    reader = _Reader(environ)
+    Settings._read(reader)
+    known = [each for name in reader.names for each in (name, f"{name}_FILE")]
+    strangers = [name for name in environ if name.startswith(PREFIX)]
+    return {
+        name: _alike(name, known) for name in sorted(strangers) if name not in known
+    }
+
+
+def _alike(name: str, known: list[str]) -> str | None:
+    """Compared without what all of them begin with, which makes any two alike."""
+    endings = [each.removeprefix(PREFIX) for each in known]
+    found = difflib.get_close_matches(name.removeprefix(PREFIX), endings, n=1)
+    return f"{PREFIX}{found[0]}" if found else None
 
 
 class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self.problems: list[str] = []
+        self.names: list[str] = []
+
+    def check(self) -> None:
+        """
+        :raises BadSettings: something could not be read.
+        """
+        if self.problems:
+            raise BadSettings(self.problems)
+
+    def database_url(self) -> str:
+        return self.read("HEFU_DATABASE_URL", "sqlite://var/hefu.db", _database)
 
     def read(self, name: str, default: str, parse: Callable[[str], T]) -> T:
+        self.names.append(name)
         try:
             return parse(self._text(name, default))
         except ValueError as error:

@@ -77,6 +77,10 @@ class DerivingKey:
         return mac.digest()
 
 
+class NoKey(LookupError):
+    """No key of the purpose is there: `hefu migrate` makes the first ones."""
+
+
 class Keys:
     """The keys as this process last read them, at most a minute ago."""
 
@@ -95,8 +99,11 @@ class Keys:
         made), the oldest.
 
         :raises CannotOpen: it is sealed under a key that is not configured here.
+        :raises NoKey: `hefu migrate` was not run.
         """
         await self._refresh()
+        if not self._signing:
+            raise NoKey("There is no signing key: run `hefu migrate`.")
         now = self._clock()
         keys = sorted(self._signing.values(), key=lambda key: key.active_from)
         active = [key for key in keys if key.active_from <= now] or keys[:1]
@@ -124,8 +131,14 @@ class Keys:
         return [key.jwk for key in self._signing.values() if key.counts(now)]
 
     async def deriving(self) -> DerivingKey:
-        """The HMAC key for what is made now."""
+        """
+        The HMAC key for what is made now.
+
+        :raises NoKey: `hefu migrate` was not run.
+        """
         await self._refresh()
+        if not self._deriving:
+            raise NoKey("There is no deriving key: run `hefu migrate`.")
         return max(self._deriving.values(), key=lambda key: key.active_from)
 
     async def deriving_by_id(self, id: uuid.UUID) -> DerivingKey | None:

@@ -49,6 +49,8 @@ T = TypeVar("T")
 # Seconds between two looks at a file that another process has locked.
 SHORTEST_PAUSE = 0.001
 LONGEST_PAUSE = 0.025
+# Seconds for what was abandoned, when all is closed.
+CLOSE_TIMEOUT = 1.0
 
 # After these another look through the same connection finds nothing better: the file
 # was moved away, or its disk was.
@@ -72,9 +74,13 @@ class SharedSqliteClient(Guarded, SqliteClient):
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
         self._at_once = AtOnce(self.filename, self.pragmas, observe)
+        self._leaving: set[asyncio.Future[Any]] = set()
 
     async def create_connection(self, with_db: bool) -> None:
         """All pragmas, or no connection: without them it checks no foreign key."""
+        # What cannot be opened is told here: aiosqlite's thread tells it to the loop
+        # once more, and nobody can wait for that.
+        await asyncio.to_thread(_try_to_open, self.filename)
         try:
             await super().create_connection(with_db)
         except BaseException:
@@ -88,6 +94,9 @@ class SharedSqliteClient(Guarded, SqliteClient):
             await asyncio.wait(self._finishing)
         self._at_once.close()
         await super().close()
+        if self._leaving:
+            # Their threads have a last word for the loop, which is closed after this.
+            await asyncio.wait(self._leaving, timeout=CLOSE_TIMEOUT)
 
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[aiosqlite.Connection]:
@@ -105,8 +114,10 @@ class SharedSqliteClient(Guarded, SqliteClient):
         """Open the file anew at the next statement."""
         self._at_once.close()
         connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.stop()
+        leaving = connection.stop() if connection is not None else None
+        if leaving is not None:
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
 
     async def few_rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
         if self._is_free():
@@ -279,6 +290,10 @@ class Transaction(TransactionContext):
             await self._client._connection.rollback()
         except (sqlite3.Error, ValueError):
             self._parent.abandon()
+
+
+def _try_to_open(path: str) -> None:
+    sqlite3.connect(path).close()
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -10,8 +10,8 @@ docs/performance.md, "What was taken out of a login".
 Nothing here may keep the loop waiting:
 
 * A file that is locked is left to the thread at once (`busy_timeout` is 0).
-* Nothing is synced. With `synchronous=normal` only a checkpoint does that, and the
-  thread is asked for it; with any other setting all writes are the thread's.
+* Nothing is synced. With `synchronous=normal` only a checkpoint does that, and one is
+  made in another thread; with any other setting all writes are the thread's.
 
 Whatever fails, but for a violated constraint, is left to the thread as well: it finds
 the error anew, and has the words for it.
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, TypeVar, cast
 
 from models.statements import Observer, Watched
@@ -110,12 +110,14 @@ class AtOnce:
         return watched
 
 
-def checkpoint(connection: sqlite3.Connection) -> None:
+def checkpoint(path: str) -> None:
     """
     Move what was written from the log into the file, so that the log begins anew.
 
-    Most of it beside other writers. They wait for the rest, or a log that is written to
-    without a pause would never end.
+    By a connection of its own, and twice beside all others, who go on. They wait for
+    the little that was written meanwhile, or a log that is written to without a pause
+    would never end.
     """
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        for mode in ("PASSIVE", "PASSIVE", "RESTART"):
+            connection.execute(f"PRAGMA wal_checkpoint({mode})")

@@ -74,6 +74,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
         self._at_once = AtOnce(self.filename, self.pragmas, observe)
+        self._checkpoint: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Future[Any]] = set()
 
     async def create_connection(self, with_db: bool) -> None:
@@ -136,10 +137,15 @@ class SharedSqliteClient(Guarded, SqliteClient):
         if self._is_free():
             with suppress(Declined):
                 done = self._at_once.visit(do)
-                if self._at_once.wants_checkpoint():
-                    self.finish(self.visit(checkpoint))
+                self._checkpoint_now_and_then()
                 return done
         return await self.visit(do)
+
+    def _checkpoint_now_and_then(self) -> None:
+        running = self._checkpoint is not None and not self._checkpoint.done()
+        if not running and self._at_once.wants_checkpoint():
+            made = asyncio.to_thread(checkpoint, self.filename)
+            self._checkpoint = self.finish(made)
 
     def _is_free(self) -> bool:
         """Whether the file is known to be there, and nobody waits for it."""

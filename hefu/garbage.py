@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import gc
 
-# Objects, of 100 bytes or so: a megabyte or two, which sixteen such pages do not reach.
-MORE_THAN_FREED = 20_000
+# Objects, of 100 bytes or so: half a megabyte. Looking through that once for seven such
+# pages costs each of them some microseconds.
+MORE_THAN_FREED = 5_000
 
 
 def look_seldom() -> None:

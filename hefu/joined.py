@@ -5,7 +5,7 @@ uvicorn writes the head, then the body, and asyncio hands each to the kernel at 
 two calls, two packets, and a client that wakes up twice. A call takes as long as a
 hundred lines of Python where the kernel is a guest's.
 
-Measured by `bench/against.py`, see `docs/performance.md`, "System calls".
+Measured: 9 % of `{ __typename }`, 14 % of a login (docs/performance.md).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from graphql.execution.collect_fields import FieldDetailsList
 from hefu.calls import Arguments
 from hefu.levels import Level, Object, Objects, Show, Values
 from hefu.plans import BACKREF, Run, Selected, Step, Unplanned
-from models import database, id_columns
+from models import arrays, database, id_columns
 from schema import rows
 from schema.node import Viewer
 from schema.pages import Connection, asked
@@ -253,22 +253,23 @@ class Below:
     def _branch(self, run: Run) -> Branch[Any]:
         given = self._arguments.of(run.variables)
         ends = (given.get(name) for name in ("first", "after", "last", "before"))
-        part = asked(*ends).of(self._listed.nested.order)
+        nested = self._listed.loader(run.context.loaders).nested
+        part = asked(*ends).of(nested.order)
         if part.after is not None or part.before is not None:
             # A cursor is a place in one row's list: nobody asks fifty rows for it.
             raise Unplanned
-        return Branch(self.name, self._listed.nested, part, self._pages.wanted(run))
+        return Branch(self.name, nested, part, self._pages.wanted(run))
 
     def show(self, level: Level, run: Run) -> list[Object]:
         """Each row's page."""
         branch = self.branch(run)
-        values = level[branch.name]
-        lists = branch.lists(values)
+        read = arrays.read(level[branch.name])
+        lists = branch.lists(read)
 
         def connections() -> list[Connection[Any]]:
             parents = [uuid_of(id) for id in level["t.id"]]
             return self._listed.connections(
-                run.context, branch, parents, values, level.viewer
+                run.context, branch, parents, read, level.viewer
             )
 
         ends = accumulate(map(len, lists), initial=0)

@@ -4,7 +4,7 @@ Several writes that happen all or not at all, in one step.
 A transaction of six statements is eight round trips to PostgreSQL, and sixteen changes
 of thread in SQLite's driver: for a login, more time than everything else that Hefu does
 itself. Here PostgreSQL is sent one statement, in which each write is a common table
-expression, and SQLite runs them one after the other in one visit to its thread.
+expression, and SQLite runs them one after the other, in one go.
 
 The writes do not see one another (in PostgreSQL they share a snapshot): none may touch
 a row that another one writes. Constraints are checked when all are done.
@@ -61,7 +61,7 @@ async def write(*writes: Write) -> None:
     client = database.connection()
     try:
         if client.capabilities.dialect == "sqlite":
-            await _in_one_visit(client, writes)
+            await _in_one_go(client, writes)
             return
         values = [value for each in writes for value in each.values]
         shape = tuple((each.sql, len(each.values), each.needed) for each in writes)
@@ -102,7 +102,7 @@ def _shifted(sql: str, by: int) -> str:
     return re.sub(r"\$(\d+)", lambda match: f"${int(match[1]) + by}", sql)
 
 
-async def _in_one_visit(client: BaseDBAsyncClient, writes: Sequence[Write]) -> None:
+async def _in_one_go(client: BaseDBAsyncClient, writes: Sequence[Write]) -> None:
     prepared = [(_for_sqlite(each.sql), each.values, each.needed) for each in writes]
 
     def visit(connection: Connection) -> None:

@@ -19,7 +19,7 @@ from uuid import UUID
 from tortoise.models import Model
 
 import models
-from models import arrays, ids
+from models import ids
 from schema.app import App
 from schema.context import Context
 from schema.identity_source import (
@@ -32,8 +32,8 @@ from schema.node import Viewer
 from schema.pages import Connection
 from schema.user import User
 from services import pages
-from services.batches import APPS_OF_SOURCE, SOURCES_OF_APP, PartOf
-from services.branches import Branch, Nested
+from services.batches import PartOf
+from services.branches import Branch
 from services.pages import Page
 
 
@@ -49,7 +49,6 @@ class Made:
 class Below:
     """A list that each row has; for administrators only."""
 
-    nested: Nested[Any]
     loader: Callable[[Loaders], ListLoader[Any]]
     show: Callable[[Any, Viewer], Any]
 
@@ -58,7 +57,7 @@ class Below:
         context: Context,
         branch: Branch[Any],
         parents: Sequence[UUID],
-        values: Sequence[Any],
+        read: Sequence[Sequence[Sequence[Any]]],
         viewer: Viewer,
     ) -> list[Connection[Any]]:
         """Everybody's page as an object, for what is more than its rows."""
@@ -70,7 +69,7 @@ class Below:
                 viewer,
                 count=partial(_count, loader, PartOf(parent)),
             )
-            for parent, rows in zip(parents, arrays.read(values), strict=True)
+            for parent, rows in zip(parents, read, strict=True)
         ]
 
 
@@ -108,9 +107,7 @@ SHOWN: Mapping[type, Shown] = {
         ids.APP,
         lists={
             "identity_sources": Below(
-                SOURCES_OF_APP,
-                attrgetter("sources_of_app"),
-                WecomMobileIdentitySource.of,
+                attrgetter("sources_of_app"), WecomMobileIdentitySource.of
             )
         },
     ),
@@ -132,7 +129,7 @@ SHOWN: Mapping[type, Shown] = {
                 IdentitySourceProblem.told,
             ),
         },
-        lists={"apps": Below(APPS_OF_SOURCE, attrgetter("apps_of_source"), App.of)},
+        lists={"apps": Below(attrgetter("apps_of_source"), App.of)},
     ),
     User: Shown(
         models.User,

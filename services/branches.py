@@ -85,12 +85,10 @@ class Branch(Generic[M]):
         lists = [each.name for each in self.wanted.branches]
         return [*(f"t.{name}" for name in fields), *lists]
 
-    def lists(self, values: Iterable[Any]) -> list[Sequence[Any]]:
-        """What rows hold in this column: each list's rows, as they are shown."""
+    def lists(self, read: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+        """Of what was read of each list: its rows, as they are shown."""
         size = self.part.size
-        found = [
-            rows if len(rows) <= size else rows[:size] for rows in arrays.read(values)
-        ]
+        found = [rows if len(rows) <= size else rows[:size] for rows in read]
         return [rows[::-1] for rows in found] if self.part.backwards else found
 
     def expression(self) -> str:

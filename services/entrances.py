@@ -33,7 +33,19 @@ WHERE app.id = $1
 """
 
 
-async def by_identifier(app_id: str, identifier: str) -> Entrance:
+# What a source is found by, the app's id, the source's identifier or id.
+_Key = tuple[str, uuid.UUID, str | uuid.UUID]
+_LookUp = Callable[[_Key], Awaitable[Any | None]]
+
+
+async def _row(key: _Key) -> Any | None:
+    by, app_id, source_key = key
+    return await database.look_up_one(_sql(by), app_id, source_key)
+
+
+async def by_identifier(
+    app_id: str, identifier: str, look_up: _LookUp = _row
+) -> Entrance:
     """
     The entrance that a mobile app names, in one statement.
 
@@ -42,17 +54,19 @@ async def by_identifier(app_id: str, identifier: str) -> Entrance:
         the app: one answer, and the rule in the audit event tells which.
     """
     known = identifier if holds(IdentitySource, "identifier", identifier) else ""
-    return await _find("identifier", app_id, known)
+    return await _find("identifier", app_id, known, look_up)
 
 
-async def by_ids(app_id: str, source_id: uuid.UUID) -> Entrance:
+async def by_ids(
+    app_id: str, source_id: uuid.UUID, look_up: _LookUp = _row
+) -> Entrance:
     """
     The entrance of something that began there earlier: a ticket, a session.
 
     :raises AppUnavailable: the app is gone or disabled.
     :raises SourceUnavailable: the source is gone, disabled or no longer associated.
     """
-    return await _find("id", app_id, source_id)
+    return await _find("id", app_id, source_id, look_up)
 
 
 async def enabled_app(app_id: str) -> App:
@@ -80,20 +94,10 @@ class Entrances:
         self._rows: Gathered[_Key, Any] = Gathered(_load)
 
     async def by_identifier(self, app_id: str, identifier: str) -> Entrance:
-        known = identifier if holds(IdentitySource, "identifier", identifier) else ""
-        return await _find("identifier", app_id, known, self._rows.get)
+        return await by_identifier(app_id, identifier, self._rows.get)
 
     async def by_ids(self, app_id: str, source_id: uuid.UUID) -> Entrance:
-        return await _find("id", app_id, source_id, self._rows.get)
-
-
-# What a source is found by, the app's id, the source's identifier or id.
-_Key = tuple[str, uuid.UUID, str | uuid.UUID]
-
-
-async def _row(key: _Key) -> Any | None:
-    by, app_id, source_key = key
-    return await database.look_up_one(_sql(by), app_id, source_key)
+        return await by_ids(app_id, source_id, self._rows.get)
 
 
 async def _load(keys: Sequence[_Key]) -> dict[_Key, Any]:
@@ -105,7 +109,7 @@ async def _find(
     by: str,
     app_id: str,
     source_key: str | uuid.UUID,
-    look_up: Callable[[_Key], Awaitable[Any | None]] = _row,
+    look_up: _LookUp,
 ) -> Entrance:
     id = ids.read(ids.APP, app_id)
     if id is None:

@@ -40,11 +40,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(autouse=True, scope="session")
-def ways() -> None:
+@pytest.fixture(autouse=True)
+def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """`HEFU_TEST_STEP_BY_STEP=1`: everything by the long way, to compare."""
-    if STEP_BY_STEP:
-        login.ONE_STEP = plans.HAS_PLANS = at_once.AT_ONCE = False
+    if STEP_BY_STEP and not request.node.get_closest_marker("ways"):
+        monkeypatch.setattr(login, "ONE_STEP", False)
+        monkeypatch.setattr(plans, "HAS_PLANS", False)
+        monkeypatch.setattr(at_once, "AT_ONCE", False)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ from hefu.middleware import Envelope
 from services.errors import Forbidden
 from tests.hefu.sample_app import SampleContext, open_context
 
+pytestmark = pytest.mark.ways
+
 done: list[str] = []
 
 

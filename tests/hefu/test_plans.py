@@ -16,6 +16,8 @@ from models import Role
 from tests import test_every_field, test_operations
 from tests.house import House
 
+pytestmark = pytest.mark.ways
+
 NESTED = """
 identitySources(first: 2) {
   nodes {

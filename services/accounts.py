@@ -82,20 +82,18 @@ class Accounts:
         new = NewAccount(username=username, password=password, role=Role.OWNER)
         return await self._create(console, new, by_system=True)
 
-    async def create_for_member(self, display_name: str) -> User:
+    def new_for_member(self, display_name: str) -> User:
         """
-        The account of a first login, in its transaction; but for a name it is empty.
+        The account of a first login, to be written; but for a name it is empty.
 
         What WeCom tells stays in the identity's profile until somebody verifies it.
         """
         if not is_printable(display_name):
             display_name = "".join(filter(str.isprintable, display_name))
         shown = display_name.strip()[:NAME_LENGTH].strip()
-        user = self._new(
+        return self._new(
             display_name=shown or None, display_name_key=shown.casefold() or None
         )
-        await user.save(force_create=True)
-        return user
 
     async def update(self, caller: Caller, id: str, changes: AccountChanges) -> User:
         """

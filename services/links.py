@@ -18,6 +18,7 @@ from typing import Any
 from models import (
     AccountAssociationMode,
     App,
+    AuditEvent,
     Identity,
     IdentityProvider,
     IdentitySource,
@@ -29,6 +30,7 @@ from models import (
     UserStatus,
     database,
     ids,
+    rows,
 )
 from models.gathered import Gathered
 from models.together import Write
@@ -82,6 +84,12 @@ _ORIGINS = {
     LoginResolution.MATCHED: LinkOrigin.FIELD_MATCHING,
     LoginResolution.BOUND: LinkOrigin.ASK_TO_BIND,
     None: LinkOrigin.LINKED_BY_USER,
+}
+
+_ACTIONS = {
+    Outcome.CREATE_ACCOUNT: ("user.created", "identity.linked"),
+    Outcome.LINK_AND_LOG_IN: ("identity.linked",),
+    Outcome.LOG_IN: (),
 }
 
 
@@ -198,19 +206,20 @@ class Links:
         """
         return await User.select_for_update().get_or_none(id=user_id)
 
-    async def create(
+    def created(
         self, source: IdentitySource, profile: Profile
     ) -> tuple[User, Identity]:
         """
-        A new account that holds the member's identity.
+        A new account that holds the member's identity and has just logged in, to be
+        written: whoever finds it `Taken` was too slow.
 
         What WeCom tells stays in the identity's profile until somebody verifies it:
         an e-mail that an administrator of WeCom typed proves nothing about a mailbox.
-
-        :raises Taken: somebody else was faster.
         """
-        user = await self._accounts.create_for_member(profile.display_name)
-        identity = await self.link(user.id, source, profile, LinkOrigin.CREATED)
+        user = self._accounts.new_for_member(profile.display_name)
+        identity = self._linked(user.id, source, profile, LinkOrigin.CREATED)
+        now = identity.linked_at
+        user.last_login_at = user.last_login_hour = identity.last_login_at = now
         return user, identity
 
     async def link(
@@ -223,8 +232,20 @@ class Links:
         """
         :raises Taken: the identity is linked, or the account holds one of this corp.
         """
+        identity = self._linked(user_id, source, profile, origin)
+        await identity.save(force_create=True)
+        return identity
+
+    def _linked(
+        self,
+        user_id: uuid.UUID,
+        source: IdentitySource,
+        profile: Profile,
+        origin: LinkOrigin,
+    ) -> Identity:
         now = self._clock()
-        identity = Identity(
+        return rows.new(
+            Identity,
             id=ids.new(),
             user_id=user_id,
             provider=IdentityProvider.WECOM,
@@ -236,8 +257,6 @@ class Links:
             linked_by=origin,
             checked_at=now,
         )
-        await identity.save(force_create=True)
-        return identity
 
     async def carry_out(
         self,
@@ -258,12 +277,17 @@ class Links:
         source = entrance.source
         if decision.resolution is LoginResolution.MATCHED:
             await self._confirm(decision, entrance, profile)
-        user, identity = await self._held(decision, source, profile)
-        if decision.outcome is Outcome.LOG_IN and known:
-            identity.profile = profile.to_store()
-        await self.logged_in(user, identity, source)
-        if decision.outcome is not Outcome.LOG_IN:
-            await self._record_link(caller, decision, entrance, user, identity)
+        if decision.outcome is Outcome.CREATE_ACCOUNT:
+            user, identity = self.created(source, profile)
+            await user.save(force_create=True)
+            await identity.save(force_create=True)
+        else:
+            user, identity = await self._held(decision, source, profile)
+            if decision.outcome is Outcome.LOG_IN and known:
+                identity.profile = profile.to_store()
+            await self.logged_in(user, identity, source)
+        for event in self.events(caller, decision, entrance, user, identity):
+            await event.save(force_create=True)
         return user, identity
 
     async def _confirm(
@@ -285,8 +309,6 @@ class Links:
     async def _held(
         self, decision: Decision, source: IdentitySource, profile: Profile
     ) -> tuple[User, Identity]:
-        if decision.outcome is Outcome.CREATE_ACCOUNT:
-            return await self.create(source, profile)
         if decision.outcome is Outcome.LINK_AND_LOG_IN and decision.account_id:
             origin = _ORIGINS[decision.resolution]
             identity = await self.link(decision.account_id, source, profile, origin)
@@ -299,20 +321,17 @@ class Links:
             raise Changed
         return holder.user, holder.identity
 
-    async def _record_link(
+    def events(
         self,
         caller: Caller,
         decision: Decision,
         entrance: Entrance,
         user: User,
         identity: Identity,
-    ) -> None:
-        created = decision.outcome is Outcome.CREATE_ACCOUNT
-        actions = (
-            ("user.created", "identity.linked") if created else ("identity.linked",)
-        )
-        for action in actions:
-            await self._audit.record(
+    ) -> list[AuditEvent]:
+        """What tells, beside the login's own event, of what was decided."""
+        return [
+            self._audit.event(
                 caller,
                 action,
                 by=user,
@@ -323,6 +342,8 @@ class Links:
                 corp_id=identity.issuer,
                 wecom_user_id=identity.subject,
             )
+            for action in _ACTIONS[decision.outcome]
+        ]
 
     async def logged_in(
         self, user: User, identity: Identity | None, source: IdentitySource | None
@@ -394,8 +415,8 @@ async def _found(corp_id: str, subjects: Sequence[str]) -> dict[str, Any]:
     )
     where.conditions.append(among(where, "identity.subject", subjects))
     sql = _sql(database.dialect(), str(where))
-    rows = await database.look_up(sql, *where.values)
-    return {row["identity.subject"]: row for row in rows}
+    found = await database.look_up(sql, *where.values)
+    return {row["identity.subject"]: row for row in found}
 
 
 def _holder(row: Any | None) -> Holder | None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from models import (
     AuditEvent,
     BindingMethod,
+    Identity,
     IdentitySource,
     LoginResolution,
     Session,
@@ -21,7 +22,7 @@ from models import (
     ids,
     together,
 )
-from models.together import Untouched, insert
+from models.together import Untouched, Write, insert
 from services import binding, refusals, sessions
 from services.audit import Audit, Trail
 from services.binding import Decision, Outcome
@@ -33,6 +34,7 @@ from services.members import Deadline, Members, Told
 from services.problems import Problems
 from services.profiles import Profile
 from services.rates import Rates
+from services.refresh_tokens import Issued
 from services.refusals import LoginRetry, Refusal
 from services.reservations import Answered, Presented, Reservations
 from services.sessions import Device, LoggedIn, Sessions
@@ -234,6 +236,8 @@ class Login:
             try:
                 if holder and decision.outcome is Outcome.LOG_IN and one_step:
                     return await self._return(course, learned, holder, decision)
+                if decision.outcome is Outcome.CREATE_ACCOUNT and one_step:
+                    return await self._create(course, learned, decision)
                 return await self._open(course, learned, decision)
             except Untouched:
                 # A crowd of one account's logins would fail one another again and
@@ -252,29 +256,70 @@ class Login:
         Most logins are of members who return: this spares them the round trips of a
         transaction (see `models/together.py`), a third of the server's time.
         """
-        app, source = course.entrance.app, course.entrance.source
-        user, identity = holder.user, holder.identity
         if learned.told.profile is not None:
-            identity.profile = learned.profile.to_store()
-        session, issued = await self._sessions.prepare(
-            course.caller,
-            user,
-            app,
-            decision.resolution or LoginResolution.LINKED,
-            device=course.attempt.device,
-            identity_id=identity.id,
-            identity_source_id=source.id,
-            repeatable=_repeatable(course.attempt),
+            holder.identity.profile = learned.profile.to_store()
+        session, issued = await self._prepare(
+            course, holder.user, holder.identity, decision
         )
         replaced = sessions.replaced(session)
         await together.write(
-            *self._links.returned(holder, source, alone=bool(replaced)),
+            *self._links.returned(holder, course.entrance.source, alone=bool(replaced)),
             *replaced,
-            insert(session),
-            insert(issued.row),
-            self._reservations.success(course.presented, session.id, issued.key_id),
+            *self._opened(course, session, issued),
+            insert(self._succeeded(course, learned, holder.user, decision)),
+        )
+        return await self._logged_in(course, holder.user, session, issued)
+
+    async def _create(
+        self, course: _Course, learned: _Learned, decision: Decision
+    ) -> LoggedIn:
+        """
+        What `_open` does for somebody who is new, in one step.
+
+        On the day that an app is rolled out everybody is: hundreds at once would wait
+        for one another's transactions.
+        """
+        links = self._links
+        user, identity = links.created(course.entrance.source, learned.profile)
+        session, issued = await self._prepare(course, user, identity, decision)
+        told = links.events(course.caller, decision, course.entrance, user, identity)
+        await together.write(
+            insert(user),
+            insert(identity),
+            *self._opened(course, session, issued),
+            *map(insert, told),
             insert(self._succeeded(course, learned, user, decision)),
         )
+        return await self._logged_in(course, user, session, issued)
+
+    async def _prepare(
+        self, course: _Course, user: User, identity: Identity, decision: Decision
+    ) -> tuple[Session, Issued]:
+        return await self._sessions.prepare(
+            course.caller,
+            user,
+            course.entrance.app,
+            decision.resolution or LoginResolution.LINKED,
+            device=course.attempt.device,
+            identity_id=identity.id,
+            identity_source_id=course.entrance.source.id,
+            repeatable=_repeatable(course.attempt),
+        )
+
+    def _opened(
+        self, course: _Course, session: Session, issued: Issued
+    ) -> tuple[Write, ...]:
+        success = self._reservations.success
+        return (
+            insert(session),
+            insert(issued.row),
+            success(course.presented, session.id, issued.key_id),
+        )
+
+    async def _logged_in(
+        self, course: _Course, user: User, session: Session, issued: Issued
+    ) -> LoggedIn:
+        app = course.entrance.app
         tokens = await self._sessions.tokens(session, app, issued.text)
         return LoggedIn(session, user, app, tokens)
 
@@ -323,7 +368,6 @@ class Login:
         self, course: _Course, learned: _Learned, decision: Decision
     ) -> LoggedIn:
         """Account, identity, session and event: all of them, or none."""
-        app, source = course.entrance.app, course.entrance.source
         async with database.transaction():
             user, identity = await self._links.carry_out(
                 course.caller,
@@ -335,11 +379,11 @@ class Login:
             session, issued = await self._sessions.open(
                 course.caller,
                 user,
-                app,
+                course.entrance.app,
                 decision.resolution or LoginResolution.LINKED,
                 device=course.attempt.device,
                 identity_id=identity.id,
-                identity_source_id=source.id,
+                identity_source_id=course.entrance.source.id,
                 repeatable=_repeatable(course.attempt),
             )
             await self._reservations.succeed(
@@ -347,8 +391,7 @@ class Login:
             )
             event = self._succeeded(course, learned, user, decision)
             await event.save(force_create=True)
-        tokens = await self._sessions.tokens(session, app, issued.text)
-        return LoggedIn(session, user, app, tokens)
+        return await self._logged_in(course, user, session, issued)
 
     async def _answer_again(self, course: _Course, answered: Answered) -> LoggedIn:
         """

@@ -32,7 +32,7 @@ mutation($input: RefreshSessionInput!) {
 # At the most. What SQLite does in one visit to its thread (`models/together.py`) is not
 # logged as a statement.
 RETURNING = {"sqlite": 2, "postgres": 4}
-FIRST = {"sqlite": 15, "postgres": 16}
+FIRST = {"sqlite": 5, "postgres": 7}
 REFRESHING = {"sqlite": 3, "postgres": 4}
 WECOM = ("gettoken", "getuserinfo", "user_get")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from models import database
+from models import Role, database
 from tests.faults.served import ROOT, Served, environ, serving
 from tests.hefu.collector import Collector, Span, collecting
 from tests.house import START, Clock, House, Pkce, Wecom, open_house, settings
@@ -110,8 +110,22 @@ async def test_a_login_is_one_trace(
     statements = [each for each in within if each not in asked]
     system = "sqlite" if database_url.startswith("sqlite") else "postgresql"
     assert {each.attributes["db.system.name"] for each in statements} == {system}
-    assert "COMMIT" in {each.name for each in statements}
     assert any("sessions" in each.name for each in statements)
+
+
+async def test_a_transaction_is_told_of_to_its_end(
+    traced: Traced, collector: Collector
+) -> None:
+    create = 'mutation { createApp(input: {name: "Shop"}) { errors { code } } }'
+    async with traced() as house:
+        await house.data(create, token=await house.key(Role.OWNER))
+    [request] = [
+        each
+        for each in collector.spans
+        if each.attributes.get("hefu.root_fields") == ["createApp"]
+    ]
+    within = {each.name for each in collector.spans if each.parent == request.id}
+    assert {"INSERT apps", "COMMIT"} <= within
 
 
 async def test_a_statement_is_told_of_once(

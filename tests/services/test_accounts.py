@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models import MatchField, Role, User, database
+from models import MatchField, Role, User, database, together
 from services import clock
 from services.account_fields import NewAccount
 from services.accounts import Accounts
@@ -87,8 +87,8 @@ async def test_every_account_that_a_configured_field_matches(
 async def test_an_account_for_a_member_has_a_name_and_nothing_else(
     accounts: Accounts, name: str, shown: str | None
 ) -> None:
-    async with database.transaction():
-        made = await accounts.create_for_member(name)
+    made = accounts.new_for_member(name)
+    await together.write(together.insert(made))
 
     user = await User.get(id=made.id)
     assert user.display_name == shown

@@ -105,21 +105,14 @@ def _shifted(sql: str, by: int) -> str:
 async def _in_one_go(client: BaseDBAsyncClient, writes: Sequence[Write]) -> None:
     prepared = [(_for_sqlite(each.sql), each.values, each.needed) for each in writes]
 
-    def visit(connection: Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for sql, values, needed in prepared:
-                touched = connection.execute(sql, values).rowcount
-                if needed and not touched:
-                    raise Untouched
-            connection.execute("COMMIT")
-        except BaseException:
-            # Nothing where SQLite has undone it by itself, as it does on a full disk.
-            connection.rollback()
-            raise
+    def work(connection: Connection) -> None:
+        for sql, values, needed in prepared:
+            touched = connection.execute(sql, values).rowcount
+            if needed and not touched:
+                raise Untouched
 
     # Cancelled meanwhile, it still is done whole: a thread goes on by itself.
-    await cast("Any", client).brief(visit)
+    await cast("Any", client).brief(work)
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, TypeVar, cast
 
+from models.backends.group_commit import Outcome, Work, in_one_transaction
 from models.statements import Observer, Watched
 
 T = TypeVar("T")
@@ -58,17 +59,17 @@ class AtOnce:
         """
         return self._run(lambda held: held.execute(sql, values).fetchall())
 
-    def visit(self, do: Callable[[sqlite3.Connection], T]) -> T:
+    def write(self, works: Sequence[Work[Any]]) -> list[Outcome]:
         """
-        What `do` gives: a transaction, begun and ended by it.
+        What each of `works` gave, in one transaction.
 
-        :raises Declined: let the thread do it.
+        :raises Declined: let the thread do them.
         """
         if not self._writes:
             raise Declined
-        done = self._run(do)
-        self._written += 1
-        return done
+        outcomes = self._run(lambda held: in_one_transaction(held, works))
+        self._written += len(works)
+        return outcomes
 
     def wants_checkpoint(self) -> bool:
         """Whether it is time for one; each is told once."""

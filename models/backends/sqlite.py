@@ -25,6 +25,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -41,6 +42,7 @@ from tortoise.exceptions import IntegrityError
 
 from models import outages
 from models.backends.at_once import AtOnce, Declined, checkpoint
+from models.backends.group_commit import GroupCommit, Outcome, Work, in_transaction
 from models.backends.guarded import Guarded
 from models.statements import Observer, watch_sqlite
 
@@ -74,6 +76,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
         self._at_once = AtOnce(self.filename, self.pragmas, observe)
+        self._group = GroupCommit(self._write_at_once)
         self._checkpoint: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Future[Any]] = set()
 
@@ -93,6 +96,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
     async def close(self) -> None:
         if self._finishing:
             await asyncio.wait(self._finishing)
+        self._group.flush()
         self._at_once.close()
         await super().close()
         if self._leaving:
@@ -127,19 +131,35 @@ class SharedSqliteClient(Guarded, SqliteClient):
                 return self._at_once.rows(query, values)
         return await self.rows(query, values)
 
-    async def brief(self, do: Callable[[sqlite3.Connection], T]) -> T:
+    async def brief(self, work: Work[T]) -> T:
         """
-        Run `do`, a short transaction, as `visit` does, but without the thread if that
-        is possible.
+        Do `work` in a short transaction: without the thread if that is possible, and
+        with what others want to write at this moment.
 
         :raises DatabaseUnavailable: the file stayed locked, or cannot be used.
         """
         if self._is_free():
             with suppress(Declined):
-                done = self._at_once.visit(do)
-                self._checkpoint_now_and_then()
-                return done
-        return await self.visit(do)
+                return await self._group.do(self._in_context(work))
+        return await self.visit(lambda connection: in_transaction(connection, work))
+
+    def _write_at_once(self, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
+        if not self._is_free():
+            raise Declined
+        outcomes = self._at_once.write(works)
+        self._checkpoint_now_and_then()
+        return outcomes
+
+    def _in_context(self, work: Work[T]) -> Work[T]:
+        """Who watches statements is told of these in the context of who asked."""
+        if self._observe is None:
+            return work
+        context = copy_context()
+
+        def told(connection: Any) -> T:
+            return cast("T", context.run(connection.visit, work, (connection,), {}))
+
+        return told
 
     def _checkpoint_now_and_then(self) -> None:
         running = self._checkpoint is not None and not self._checkpoint.done()

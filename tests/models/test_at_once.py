@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,20 +17,32 @@ import pytest
 from models import SpentState, database, rows
 from models.backends.at_once import CHECKPOINT_EVERY
 from models.statements import Statement
-from models.together import insert, write
+from models.together import Untouched, Write, insert, write
+
+pytestmark = pytest.mark.ways
 
 NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 LOOK = "SELECT digest FROM spent_states WHERE digest = $1"
 
 
+WHO: ContextVar[str] = ContextVar("who", default="nobody")
+
+
 class Watch:
-    """In which threads statements ran."""
+    """What statements ran, in which threads, and for whom."""
 
     def __init__(self) -> None:
         self.threads: list[int] = []
+        self.statements: list[tuple[str, str]] = []
 
     def __call__(self, statement: Statement) -> None:
         self.threads.append(threading.get_ident())
+        self.statements.append((statement.sql.split()[0], WHO.get()))
+
+    def commands(self) -> Counter[str]:
+        """How many of each kind since the last look."""
+        statements, self.statements = self.statements, []
+        return Counter(command for command, _ in statements)
 
     def at_once(self) -> bool:
         """Whether all since the last look ran in this thread."""
@@ -55,11 +69,16 @@ async def opened(path: Path, watch: Watch, options: str = "") -> AsyncGenerator[
         # The first statement of all opens the file, in the thread.
         assert await database.look_up_one(LOOK, "none") is None
         watch.threads.clear()
+        watch.statements.clear()
         yield
 
 
 async def spend(digest: str) -> None:
     await write(insert(rows.new(SpentState, digest=digest, expires_at=NEVER)))
+
+
+async def spent() -> set[str]:
+    return {row.digest for row in await SpentState.all()}
 
 
 async def test_a_look_and_a_short_write_change_no_thread(
@@ -124,3 +143,86 @@ async def test_the_log_begins_anew_now_and_then(path: Path, watch: Watch) -> Non
             await asyncio.sleep(0.2)  # In which one that was begun is done.
             sizes.append(log.stat().st_size)
         assert sizes[-1] < 4 * sizes[0]
+
+
+async def test_writes_of_one_moment_share_a_transaction(
+    path: Path, watch: Watch
+) -> None:
+    async with opened(path, watch):
+        await asyncio.gather(*(spend(f"{number}") for number in range(10)))
+        commands = watch.commands()
+        assert (commands["BEGIN"], commands["COMMIT"]) == (1, 1)
+        assert commands["INSERT"] == 10
+        assert await spent() == {f"{number}" for number in range(10)}
+
+
+async def test_what_cannot_be_written_is_undone_alone(path: Path, watch: Watch) -> None:
+    nothing = "UPDATE spent_states SET digest = 'e' WHERE digest = 'none'"
+    async with opened(path, watch):
+        results = await asyncio.gather(
+            spend("a"),
+            spend("b"),
+            write(*map(insert, _states("c", "a"))),
+            write(*map(insert, _states("d")), Write(nothing, (), needed=True)),
+            spend("f"),
+            return_exceptions=True,
+        )
+        told = [type(result) for result in results]
+        none = type(None)
+        assert told == [none, none, database.Taken, Untouched, none]
+        assert watch.commands()["BEGIN"] == 1
+        assert await spent() == {"a", "b", "f"}
+
+
+async def test_all_of_one_moment_wait_for_a_file_that_is_locked(
+    path: Path, watch: Watch
+) -> None:
+    async with opened(path, watch):
+        await spend("0")
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            waiting = [asyncio.create_task(spend(name)) for name in "abc"]
+            await asyncio.sleep(0.1)
+            assert not any(each.done() for each in waiting)
+        await asyncio.gather(*waiting)
+        assert await spent() == {*"0abc"}
+
+
+async def test_who_gives_up_before_it_is_written_takes_nobody_along(
+    path: Path, watch: Watch
+) -> None:
+    async with opened(path, watch):
+        waiting = [asyncio.create_task(spend(name)) for name in "abc"]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.wait(waiting)
+        assert waiting[1].cancelled()
+        assert await spent() == {*"ac"}
+
+
+async def test_what_waits_when_the_file_is_closed_is_written(
+    path: Path, watch: Watch
+) -> None:
+    async with opened(path, watch):
+        waiting = asyncio.create_task(spend("a"))
+        await asyncio.sleep(0)
+    await waiting
+    async with opened(path, watch):
+        assert await spent() == {"a"}
+
+
+async def test_each_statement_is_told_of_in_the_context_of_who_asked(
+    path: Path, watch: Watch
+) -> None:
+    async def spend_as(name: str) -> None:
+        WHO.set(name)
+        await spend(name)
+
+    async with opened(path, watch):
+        await asyncio.gather(*(spend_as(name) for name in "abc"))
+        inserted = [who for command, who in watch.statements if command == "INSERT"]
+        assert inserted == [*"abc"]
+
+
+def _states(*digests: str) -> list[SpentState]:
+    return [rows.new(SpentState, digest=digest, expires_at=NEVER) for digest in digests]

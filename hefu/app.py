@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hefu import addresses
+from hefu import addresses, garbage
 from hefu.api import schema
 from hefu.endpoint import GraphQLEndpoint
 from hefu.errors import OnBug
@@ -219,7 +219,10 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: object) -> AsyncGenerator[None]:
         async with database.opened(settings.database_url, observe=observe):
-            beside = [asyncio.create_task(_prune_now_and_then(services))]
+            beside = [
+                asyncio.create_task(_prune_now_and_then(services)),
+                asyncio.create_task(garbage.give_back()),
+            ]
             if metrics:
                 sampling = metrics.sample(services.passwords)
                 beside.append(asyncio.create_task(sampling))
@@ -309,3 +312,6 @@ async def _prune_now_and_then(services: Services) -> None:
             await services.pruning.run()
         except OUTAGES:
             logger.warning("Pruning was put off: the database does not answer.")
+        except Exception:
+            # A bug, of which somebody is to hear; the next time may be better.
+            logger.exception("Pruning failed")

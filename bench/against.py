@@ -19,12 +19,13 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
+import floor
 import httpx
 import lists
 import load
@@ -176,22 +177,40 @@ def logins(pace: Pace, node: Node, dialect: str) -> None:
                 _place(urls, dialect),
             )
         )
-        ours = Contestant("Hefu", house, hefu_logins(house), good=b'"LoginSuccess"')
-        theirs = Contestant(
-            "better-auth", peer, codes(), good=b'"token"', path="/api/auth/wecom/login"
-        )
-        for each in (ours, theirs):
+        all_of_them = [
+            Contestant("Hefu", house, hefu_logins(house), good=b'"LoginSuccess"'),
+            Contestant(
+                "better-auth",
+                peer,
+                codes(),
+                good=b'"token"',
+                path="/api/auth/wecom/login",
+            ),
+        ]
+        if dialect == "postgres":
+            barest = stack.enter_context(_floor(urls[dialect], wecom))
+            all_of_them.append(Contestant("the floor", barest, codes()))
+        for each in all_of_them:
             asyncio.run(_first_logins(each))
         for connections in (16, 64):
             title(f"Returning logins on {dialect}, {connections} connections")
-            contestants = [_anew(each) for each in (ours, theirs)]
+            ours, theirs, *rest = contestants = list(map(_anew, all_of_them))
             pace.take_turns(connections, *contestants)
             show(*contestants)
             wanted = 3 if dialect == "postgres" else 2
-            compare(f"{dialect}, {connections} connections", *contestants, wanted)
+            compare(f"{dialect}, {connections} connections", ours, theirs, wanted)
             if dialect == "postgres":
-                p99 = contestants[0].p99 / contestants[1].p99
-                goal("p99 against better-auth", p99, 0.5, most=True)
+                goal("p99 against better-auth", ours.p99 / theirs.p99, 0.5, most=True)
+            for each in rest:
+                compare(each.name, each, theirs, wanted)
+
+
+@contextmanager
+def _floor(url: str, wecom: int) -> Generator[Server]:
+    asyncio.run(floor.prepare(url))
+    given = {"FLOOR_WECOM": str(wecom), "FLOOR_DATABASE": url}
+    with served("bench.floor:create_app", **given) as server:
+        yield server
 
 
 def hefu_logins(house: Measured) -> Requests:

@@ -1,8 +1,6 @@
 """
 The floor: a returning login's work by the barest means, and no promise kept.
 
-    python bench/floor.py [--seconds 5] [--connections 16]
-
 Plain Starlette on the same server, two raw HTTP calls, one statement that reads and one
 that writes by asyncpg, one ES256 signature. No rates, no state, no reservation of the
 code, no checks, no errors: what is left is what nobody can save in Python.
@@ -10,8 +8,8 @@ code, no checks, no errors: what is left is what nobody can save in Python.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import base64
 import os
 import secrets
 from collections.abc import AsyncGenerator
@@ -20,27 +18,30 @@ from typing import Any
 
 import asyncpg
 import orjson
-from joserfc import jwt
-from joserfc.jwk import ECKey
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 TABLES = """
-CREATE TABLE accounts (id bigint PRIMARY KEY, subject text UNIQUE, profile text);
-CREATE TABLE sessions
+CREATE TABLE floor_accounts (id bigint PRIMARY KEY, subject text UNIQUE, profile text);
+CREATE TABLE floor_sessions
     (id text PRIMARY KEY, account bigint, refresh text, at timestamptz);
-CREATE INDEX ON sessions (account);
-CREATE TABLE events (id text PRIMARY KEY, account bigint, action text, at timestamptz);
-CREATE INDEX ON events (at);
-INSERT INTO accounts SELECT n, 'member' || n, '{}' FROM generate_series(0, 199) n;
+CREATE INDEX ON floor_sessions (account);
+CREATE TABLE floor_events
+    (id text PRIMARY KEY, account bigint, action text, at timestamptz);
+CREATE INDEX ON floor_events (at);
+INSERT INTO floor_accounts SELECT n, 'member' || n, '{}' FROM generate_series(0, 199) n;
 """
-READ = "SELECT id, profile FROM accounts WHERE subject = $1"
+HEADER = base64.urlsafe_b64encode(b'{"alg":"ES256"}')
+READ = "SELECT id, profile FROM floor_accounts WHERE subject = $1"
 WRITE = """
-WITH a AS (UPDATE accounts SET profile = $2 WHERE id = $1),
-     s AS (INSERT INTO sessions VALUES ($3, $1, $4, now()))
-INSERT INTO events VALUES ($5, $1, 'login.succeeded', now())
+WITH a AS (UPDATE floor_accounts SET profile = $2 WHERE id = $1),
+     s AS (INSERT INTO floor_sessions VALUES ($3, $1, $4, now()))
+INSERT INTO floor_events VALUES ($5, $1, 'login.succeeded', now())
 """
 
 
@@ -64,9 +65,19 @@ class Wecom:
         return orjson.loads(body)
 
 
+def _signed(claims: dict[str, str], key: ec.EllipticCurvePrivateKey) -> str:
+    text = b".".join((HEADER, _encoded(orjson.dumps(claims))))
+    r, s = decode_dss_signature(key.sign(text, ec.ECDSA(hashes.SHA256())))
+    return b".".join((text, _encoded(r.to_bytes(32) + s.to_bytes(32)))).decode()
+
+
+def _encoded(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+
 def create_app() -> Starlette:
     wecom = Wecom(int(os.environ["FLOOR_WECOM"]))
-    key = ECKey.generate_key("P-256")
+    key = ec.generate_private_key(ec.SECP256R1())
     pools: list[asyncpg.Pool] = []
 
     async def keep(connection: asyncpg.Connection) -> None:
@@ -93,7 +104,7 @@ def create_app() -> Starlette:
             WRITE, account["id"], stored, session, refresh, secrets.token_hex()
         )
         claims = {"sub": str(account["id"]), "sid": session}
-        token = jwt.encode({"alg": "ES256"}, claims, key)
+        token = _signed(claims, key)
         answer = {"data": {"accessToken": token, "refreshToken": refresh}}
         return Response(orjson.dumps(answer), media_type="application/json")
 
@@ -101,32 +112,7 @@ def create_app() -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def main() -> None:
-    from against import Contestant, Pace, codes, show, title  # noqa: PLC0415
-    from house import databases, stand_in  # noqa: PLC0415
-    from others import served  # noqa: PLC0415
-
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--connections", type=int, default=16)
-    options = parser.parse_args()
-    with stand_in() as wecom, databases("postgres") as urls:
-        asyncio.run(_prepare(urls["postgres"]))
-        environ = {"FLOOR_WECOM": str(wecom), "FLOOR_DATABASE": urls["postgres"]}
-        with served("bench.floor:create_app", **environ) as server:
-            floor = Contestant("the floor", server, codes())
-            title(f"The floor of a returning login, {options.connections} connections")
-            pace = Pace(options.rounds, options.seconds)
-            pace.take_turns(options.connections, floor)
-            show(floor)
-
-
-async def _prepare(url: str) -> None:
+async def prepare(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(TABLES)
     await connection.close()
-
-
-if __name__ == "__main__":
-    main()

@@ -217,7 +217,7 @@ class Links:
         an e-mail that an administrator of WeCom typed proves nothing about a mailbox.
         """
         user = self._accounts.new_for_member(profile.display_name)
-        identity = self._linked(user.id, source, profile, LinkOrigin.CREATED)
+        identity = self._new_identity(user.id, source, profile, LinkOrigin.CREATED)
         now = identity.linked_at
         user.last_login_at = user.last_login_hour = identity.last_login_at = now
         return user, identity
@@ -232,11 +232,11 @@ class Links:
         """
         :raises Taken: the identity is linked, or the account holds one of this corp.
         """
-        identity = self._linked(user_id, source, profile, origin)
+        identity = self._new_identity(user_id, source, profile, origin)
         await identity.save(force_create=True)
         return identity
 
-    def _linked(
+    def _new_identity(
         self,
         user_id: uuid.UUID,
         source: IdentitySource,

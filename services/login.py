@@ -376,16 +376,8 @@ class Login:
                 learned.profile,
                 known=learned.told.profile is not None,
             )
-            session, issued = await self._sessions.open(
-                course.caller,
-                user,
-                course.entrance.app,
-                decision.resolution or LoginResolution.LINKED,
-                device=course.attempt.device,
-                identity_id=identity.id,
-                identity_source_id=course.entrance.source.id,
-                repeatable=_repeatable(course.attempt),
-            )
+            session, issued = await self._prepare(course, user, identity, decision)
+            await sessions.save(session, issued)
             await self._reservations.succeed(
                 course.presented, session.id, issued.key_id
             )

@@ -127,15 +127,12 @@ class Sessions:
         device: Device | None,
         identity_id: uuid.UUID | None = None,
         identity_source_id: uuid.UUID | None = None,
-        repeatable: str | None = None,
     ) -> tuple[Session, Issued]:
         """
         Open a session, in the transaction of whatever proved who it is.
 
         One of the same account, app and installation is replaced: reinstalling nothing,
         a person has one session per device.
-
-        :param repeatable: see `RefreshTokens.first`.
         """
         session, issued = await self.prepare(
             caller,
@@ -145,12 +142,8 @@ class Sessions:
             device=device,
             identity_id=identity_id,
             identity_source_id=identity_source_id,
-            repeatable=repeatable,
         )
-        for ended in replaced(session):
-            await database.fetch(f"{ended.sql} RETURNING id", *ended.values)
-        await session.save(force_create=True)
-        await issued.row.save(force_create=True)
+        await save(session, issued)
         return session, issued
 
     async def prepare(
@@ -165,7 +158,11 @@ class Sessions:
         identity_source_id: uuid.UUID | None = None,
         repeatable: str | None = None,
     ) -> tuple[Session, Issued]:
-        """The rows of a session that is to be opened: see `open`."""
+        """
+        The rows of a session that is to be opened: see `open`.
+
+        :param repeatable: see `RefreshTokens.first`.
+        """
         now = self._clock()
         device = (device or Device()).bounded()
         ends_at = now + timedelta(seconds=app.session_lifetime)
@@ -223,6 +220,14 @@ def replaced(session: Session) -> tuple[Write, ...]:
         return ()
     installation = session.user_id, session.app_id, session.installation_id
     return (Write(_REPLACE, (session.created_at, *installation)),)
+
+
+async def save(session: Session, issued: Issued) -> None:
+    """Write what was prepared, in the caller's transaction."""
+    for ended in replaced(session):
+        await database.fetch(f"{ended.sql} RETURNING id", *ended.values)
+    await session.save(force_create=True)
+    await issued.row.save(force_create=True)
 
 
 async def end(column: str, value: uuid.UUID, *, now: datetime) -> list[uuid.UUID]:

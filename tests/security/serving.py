@@ -18,6 +18,7 @@ import httpx
 
 from models import Role
 from tests.house import SECRET_KEY, Clock, House, Wecom
+from tests.step_by_step import SERVE
 
 ROOT = Path(__file__).parent.parent.parent
 MIB = 1024 * 1024
@@ -98,7 +99,7 @@ def served(
     port = _free_port()
     with log.open("wb") as stderr:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "hefu", "serve", "--port", str(port)],
+            [*SERVE, "--port", str(port)],
             stdout=stderr,
             stderr=stderr,
             env=env,

@@ -36,6 +36,9 @@ FIRST = {"sqlite": 5, "postgres": 7}
 REFRESHING = {"sqlite": 3, "postgres": 4}
 WECOM = ("gettoken", "getuserinfo", "user_get")
 
+# What the fast ways cost.
+pytestmark = pytest.mark.ways
+
 
 @dataclass
 class Cost:

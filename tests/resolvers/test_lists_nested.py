@@ -125,6 +125,7 @@ def statements(house: House, caplog: pytest.LogCaptureFixture) -> Statements:
     return Statements(house, caplog)
 
 
+@pytest.mark.ways
 async def test_fifty_sources_with_three_apps_each_take_one_statement(
     house: House, statements: Statements
 ) -> None:
@@ -138,6 +139,7 @@ async def test_fifty_sources_with_three_apps_each_take_one_statement(
     assert await statements.of(query) == 1
 
 
+@pytest.mark.ways
 async def test_each_count_that_is_asked_for_takes_one_statement_for_all(
     house: House, statements: Statements
 ) -> None:
@@ -276,6 +278,7 @@ async def test_a_nested_list_is_bounded_like_any_other(house: House) -> None:
         ]
 
 
+@pytest.mark.ways
 async def test_objects_of_one_type_are_loaded_together(
     house: House, statements: Statements
 ) -> None:
@@ -307,6 +310,7 @@ async def test_objects_of_one_type_are_loaded_together(
     assert await statements.of(query) <= 9
 
 
+@pytest.mark.ways
 async def test_pictures_come_with_the_identities(
     house: House, statements: Statements
 ) -> None:

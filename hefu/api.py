@@ -7,6 +7,7 @@ from datetime import datetime
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from hefu import inputs
 from resolvers.mutation import Mutation
 from resolvers.payloads import HANDLERS
 from resolvers.query import Query
@@ -34,3 +35,4 @@ schema = strawberry.Schema(
     ),
     exception_handlers=HANDLERS,
 )
+inputs.prepare(schema)

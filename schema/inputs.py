@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
+from typing import Any, cast
 
 import strawberry
 
@@ -16,10 +17,10 @@ class Filled:
     """
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            value = getattr(self, field.name)
+        for name, default in _defaults(cast("Any", type(self))):
+            value = getattr(self, name)
             if value is None or value is strawberry.UNSET:
-                setattr(self, field.name, _default(field))
+                setattr(self, name, default)
 
 
 def sent(input: object) -> dict[str, Any]:
@@ -33,6 +34,11 @@ def sent(input: object) -> dict[str, Any]:
         for field in dataclasses.fields(input)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         if field.name != "id" and getattr(input, field.name) is not strawberry.UNSET
     }
+
+
+@functools.cache
+def _defaults(input: type) -> list[tuple[str, Any]]:
+    return [(each.name, _default(each)) for each in dataclasses.fields(input)]
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

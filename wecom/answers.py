@@ -18,6 +18,7 @@ MAX_LIFETIME = 7 * 24 * 3600
 
 USERID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_\-@.]{0,63}")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 PRINTABLE_ASCII = re.compile(r"[!-~]{1,512}")
 
 
@@ -179,13 +180,9 @@ def _text(answer: Fields, name: str) -> str | None:
     value = answer.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > MAX_TEXT or _has_surrogate(value):
+    if not isinstance(value, str) or len(value) > MAX_TEXT or SURROGATE.search(value):
         raise Malformed(name)
     return CONTROLS.sub(" ", value).strip() or None
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _integer(answer: Fields, name: str) -> int:

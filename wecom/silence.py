@@ -9,8 +9,6 @@ under way is dropped, at the logger, before any handler of any level sees it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 # A filter does not hold for a logger's children, so each is named.
@@ -32,13 +30,14 @@ def install() -> None:
         logging.getLogger(name).addFilter(_is_somebody_elses)
 
 
-@contextmanager
-def silenced() -> Generator[None]:
-    before = _asking.set(True)
-    try:
-        yield
-    finally:
-        _asking.reset(before)
+class Silenced:
+    """A block in which they say nothing."""
+
+    def __enter__(self) -> None:
+        self._before = _asking.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _asking.reset(self._before)
 
 
 def _is_somebody_elses(record: logging.LogRecord) -> bool:

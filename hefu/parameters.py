@@ -72,7 +72,7 @@ async def read(head: Head, receive: Receive) -> Parameters:
     if head.method == "GET":
         return _from_query(head)
     _check_headers(head)
-    body = _json(await _body(head, receive), Refused(400, BODY_NOT_JSON))
+    body = _json(await _body(head, receive), BODY_NOT_JSON)
     if isinstance(body, list):
         raise Refused(400, NO_BATCHES)
     if not isinstance(body, dict):
@@ -120,16 +120,16 @@ def _from_query(head: Head) -> Parameters:
     for name in ("variables", "extensions"):
         if given.get(name):
             text = given[name].encode(errors="replace")
-            read_from[name] = _json(text, Refused(400, NOT_JSON, name=name))
+            read_from[name] = _json(text, NOT_JSON, name=name)
     return _checked(read_from)
 
 
-def _json(text: bytes, refusal: Refused) -> object:
+def _json(text: bytes, refusal: Text, *, name: str = "") -> object:
     """Orjson refuses broken UTF-8, lone surrogates, deep nesting and huge numbers."""
     try:
         return cast("object", orjson.loads(text))
     except orjson.JSONDecodeError:
-        raise refusal from None
+        raise Refused(400, refusal, name=name) from None
 
 
 def _checked(given: dict[str, object]) -> Parameters:

@@ -42,6 +42,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        # Whether a request has begun and is not whole.
+        self._is_partial = False
         # Whether the parser has stopped at a head that asks for another protocol.
         self._at_upgrade = False
 
@@ -59,19 +61,20 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self._deadline is None and self._is_idle():
-            self._await_request()
         if self._in_head:
             self._head_bytes += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse(431, f"At most {MOST_HEAD_BYTES} bytes of headers")
+        elif self._is_partial or self._is_idle():
+            # Most requests come whole, and need no timer.
+            self._await_request()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = True
-        self._await_request()
+        self._is_partial = True
 
     def on_headers_complete(self) -> None:
         self._check_framing()
@@ -172,10 +175,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _await_request(self) -> None:
         """From a request's first byte on; more bytes do not buy more time."""
-        if self._deadline is None:
+        if self._deadline is None and not self.transport.is_closing():
             self._deadline = self.loop.call_later(self.seconds, self._too_slow)
 
     def _request_is_whole(self) -> None:
+        self._is_partial = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

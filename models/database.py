@@ -19,7 +19,8 @@ from tortoise import Tortoise
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import require_context
 from tortoise.exceptions import IntegrityError
-from tortoise.fields import DatetimeField, UUIDField
+from tortoise.fields import DatetimeField, Field, UUIDField
+from tortoise.fields.data import CharEnumFieldInstance
 from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
@@ -194,7 +195,7 @@ def columns(
 
 def read(model: type[M], row: Mapping[str, Any], alias: str) -> M | None:
     """The `model` that `columns` named; None where an outer join found none."""
-    key, native, converted, generated = _reading(model, alias)
+    key, names, values, converted, generated = _reading(model, alias)
     if row[key] is None:
         return None
     # As `Model._init_from_db` does it, which is given a dict of keywords and sets
@@ -205,8 +206,7 @@ def read(model: type[M], row: Mapping[str, Any], alias: str) -> M | None:
     attributes["_saved_in_db"] = True
     attributes["_custom_generated_pk"] = not generated
     attributes["_await_when_save"] = {}
-    for name, column in native:
-        attributes[name] = row[column]
+    attributes.update(zip(names, values(row), strict=True))
     for name, column, convert in converted:
         attributes[name] = convert(row[column])
     return read
@@ -228,7 +228,7 @@ def conversions(model: type[Model]) -> Mapping[str, Convert | None]:
 
 @functools.cache
 def _readers(model: type[Model], alias: str) -> dict[str, tuple[str, Convert | None]]:
-    _, native, converted, _ = _reading(model, alias)
+    native, converted = _fields(model, alias)
     plain: dict[str, tuple[str, Convert | None]] = {
         name: (column, None) for name, column in native
     }
@@ -244,17 +244,33 @@ def _prepared(sql: str) -> tuple[Guarded, str]:
 
 Convert = Callable[[Any], Any]
 Reader = Callable[[Mapping[str, Any]], Any]
-Reading = tuple[
-    str, list[tuple[str, str]], list[tuple[str, str, Callable[[Any], Any]]], bool
-]
+Converted = list[tuple[str, str, Convert]]
+Reading = tuple[str, list[str], Callable[[Any], tuple[Any, ...]], Converted, bool]
 
 
 @functools.cache
 def _reading(model: type[Model], alias: str) -> Reading:
     """The primary key's column, what is taken as it comes, and what is converted."""
     meta = model._meta
+    native, converted = _fields(model, alias)
+    names = [name for name, _ in native]
+    values = _values_of([column for _, column in native])
+    generated = meta.db_pk_column in meta.generated_db_fields
+    return f"{alias}.{meta.db_pk_column}", names, values, converted, generated
+
+
+def _values_of(columns: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    if len(columns) > 1:
+        return itemgetter(*columns)
+    # Of one `itemgetter` would give the value itself.
+    return lambda row: tuple([row[column] for column in columns])
+
+
+def _fields(model: type[Model], alias: str) -> tuple[list[tuple[str, str]], Converted]:
+    """Fields with their columns: those taken as they come, and those converted."""
+    meta = model._meta
     native = [(name, f"{alias}.{column}") for column, name, _ in meta.db_native_fields]
-    converted: list[tuple[str, str, Callable[[Any], Any]]] = [
+    converted: Converted = [
         (name, f"{alias}.{column}", _unless_null(field.field_type))
         for column, name, field in meta.db_default_fields
     ]
@@ -264,9 +280,16 @@ def _reading(model: type[Model], alias: str) -> Reading:
         if isinstance(field, given):
             native.append((name, f"{alias}.{column}"))
         else:
-            converted.append((name, f"{alias}.{column}", field.to_python_value))
-    generated = meta.db_pk_column in meta.generated_db_fields
-    return f"{alias}.{meta.db_pk_column}", native, converted, generated
+            converted.append((name, f"{alias}.{column}", _converting(field)))
+    return native, converted
+
+
+def _converting(field: Field[Any]) -> Convert:
+    if isinstance(field, CharEnumFieldInstance):
+        # What `Enum.__call__` does, without what it does around it.
+        members: dict[str | None, Any] = {each.value: each for each in field.enum_type}
+        return {None: None, **members}.__getitem__
+    return field.to_python_value
 
 
 def _unless_null(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -37,8 +37,9 @@ def new() -> UUID:
     return compat.uuid7()
 
 
+@functools.lru_cache(maxsize=4096)
 def show(prefix: str, id: UUID) -> str:
-    """The TypeID of `id`; written here, as a page of a list shows hundreds."""
+    """The TypeID of `id`; a request shows the same one several times."""
     number = id.int
     return f"{prefix}_" + "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 

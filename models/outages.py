@@ -13,9 +13,9 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar, Token
 from typing import Any, TypeVar
 
 from asyncpg import InterfaceError, InternalClientError, PostgresError
@@ -84,19 +84,26 @@ class Patience:
 _current: ContextVar[Patience | None] = ContextVar("patience", default=None)
 
 
-@contextmanager
-def patience(seconds: float = PATIENCE) -> Generator[None]:
+class patience:  # noqa: N801  Said as a function: `with patience(): …`.
     """
     Let the block wait so long for the database, in all.
 
     Without it each statement has the whole of `PATIENCE`: three that follow one another
     on a locked database would keep a client three times as long.
     """
-    token = _current.set(Patience(seconds))
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_seconds", "_token")
+
+    _token: Token[Patience | None]
+
+    def __init__(self, seconds: float = PATIENCE) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._token = _current.set(Patience(self._seconds))
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def counted() -> AbstractContextManager[None]:

@@ -16,7 +16,9 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 def show(moment: datetime) -> str:
     """`moment` in UTC with three decimals, whatever its zone."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def read(text: object) -> datetime:

@@ -18,7 +18,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 from cryptography.hazmat.primitives import hashes
@@ -50,6 +50,8 @@ REMEMBERED = 4096
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HALF = 32
 
+_ECDSA = ec.ECDSA(hashes.SHA256())
+
 _HEADER = {"typ", "alg", "kid"}
 _TEXTS = ("iss", "sub", "aud", "client_id", "jti", "sid")
 
@@ -63,6 +65,16 @@ class AccessToken:
     expired: bool
 
 
+class _Verified(NamedTuple):
+    """What can be said of a token for good: its signature never ceases to fit."""
+
+    kid: str
+    session_id: str
+    app_id: str
+    begins: datetime
+    ends: datetime
+
+
 class AccessTokens:
     """Signs them and verifies them."""
 
@@ -70,7 +82,7 @@ class AccessTokens:
         self._keys = keys
         self._clock = clock
         self._issuer = issuer
-        self._verified: OrderedDict[bytes, tuple[str, dict[str, Any]]] = OrderedDict()
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def sign(self, session: Session, *, lifetime: timedelta) -> tuple[str, int]:
         """
@@ -103,25 +115,27 @@ class AccessTokens:
         :raises Unauthenticated: INVALID, whatever is wrong with it but its age.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        kid, claims = self._verified.get(digest) or await self._open(token)
-        key = await self._keys.verifying(kid)
+        found = self._verified.get(digest) or await self._open(token)
+        key = await self._keys.verifying(found.kid)
         if key is None:
             raise _invalid()
-        self._remember(digest, kid, claims)
-        found = self._judge(claims)
-        if not found.expired and not key.counts(self._clock()):
+        self._remember(digest, found)
+        now = self._clock()
+        if found.begins > now + LEEWAY:
             raise _invalid()
-        return found
+        expired = found.ends <= now
+        if not expired and not key.counts(now):
+            raise _invalid()
+        return AccessToken(found.session_id, found.app_id, expired)
 
-    def _remember(self, digest: bytes, kid: str, claims: dict[str, Any]) -> None:
-        # A signature never ceases to fit; whatever else may cease is checked each time.
-        self._verified[digest] = kid, claims
+    def _remember(self, digest: bytes, found: _Verified) -> None:
+        self._verified[digest] = found
         self._verified.move_to_end(digest)
         if len(self._verified) > REMEMBERED:
             self._verified.popitem(last=False)
 
-    async def _open(self, token: str) -> tuple[str, dict[str, Any]]:
-        """Of a token whose form and signature are right: its kid and its claims."""
+    async def _open(self, token: str) -> _Verified:
+        """What a token says whose form, signature and claims are right."""
         header, claims, signature = _parse(token)
         if header.keys() != _HEADER or header["typ"] != TYPE:
             raise _invalid()
@@ -136,18 +150,16 @@ class AccessTokens:
             jwt.decode(token, key.public, algorithms=[ALGORITHM])
         except (JoseError, ValueError):
             raise _invalid() from None
-        return header["kid"], claims
+        return self._read(header["kid"], claims)
 
-    def _judge(self, claims: dict[str, Any]) -> AccessToken:
+    def _read(self, kid: str, claims: dict[str, Any]) -> _Verified:
         if not all(isinstance(claims.get(name), str) for name in _TEXTS):
             raise _invalid()
         if claims["iss"] != self._issuer or claims["aud"] != claims["client_id"]:
             raise _invalid()
-        now = self._clock()
-        if any(_moment(claims, name) > now + LEEWAY for name in ("iat", "nbf")):
-            raise _invalid()
-        expired = _moment(claims, "exp") <= now
-        return AccessToken(claims["sid"], claims["aud"], expired)
+        begins = max(_moment(claims, name) for name in ("iat", "nbf"))
+        ends = _moment(claims, "exp")
+        return _Verified(kid, claims["sid"], claims["aud"], begins, ends)
 
 
 def _moment(claims: dict[str, Any], name: str) -> datetime:
@@ -182,7 +194,7 @@ def _signature(signed: bytes, key: ECKey) -> bytes:
     registries for what is always the same, and its signature had to be taken apart.
     """
     private = cast("ec.EllipticCurvePrivateKey", key.private_key)
-    r, s = decode_dss_signature(private.sign(signed, ec.ECDSA(hashes.SHA256())))
+    r, s = decode_dss_signature(private.sign(signed, _ECDSA))
     return r.to_bytes(_HALF) + min(s, _ORDER - s).to_bytes(_HALF)
 
 

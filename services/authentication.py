@@ -79,7 +79,7 @@ class Authentication:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         if app is None or not app.enabled:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
-        if ids.show(ids.APP, session.app_id) != token.app_id:
+        if ids.read(ids.APP, token.app_id) != session.app_id:
             raise Unauthenticated(UnauthenticatedReason.INVALID)
         if expired:
             return Caller(origin, reason=UnauthenticatedReason.EXPIRED)

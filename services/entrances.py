@@ -101,6 +101,8 @@ class Entrances:
 
 
 async def _load(keys: Sequence[_Key]) -> dict[_Key, Any]:
+    if len(keys) == 1:
+        return {keys[0]: await _row(keys[0])}
     rows = await asyncio.gather(*map(_row, keys))
     return dict(zip(keys, rows, strict=True))
 

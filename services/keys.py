@@ -10,6 +10,7 @@ has expired counts as none, but only if it was one.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import json
@@ -294,6 +295,7 @@ def _place(row: ServerKey) -> str:
     return f"server_keys.sealed/{row.id}"
 
 
+@functools.lru_cache(maxsize=64)
 def _uuid(text: str) -> uuid.UUID | None:
     try:
         return uuid.UUID(text)

@@ -145,7 +145,7 @@ class Linking:
             trail.folded = False
             trail.subject = ids.show(ids.USER, user.id)
             try:
-                async with self._members.deadline() as deadline:
+                async with Deadline() as deadline:
                     learned = await self._learn(
                         trail, entrance.source, attempt.code, deadline
                     )

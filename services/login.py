@@ -180,7 +180,7 @@ class Login:
     async def _spend(self, course: _Course) -> LoggedIn | Asked:
         """Ask WeCom with a code that is reserved, and decide what becomes of it."""
         try:
-            async with self._members.deadline() as deadline:
+            async with Deadline() as deadline:
                 learned = await self._learn(course, deadline)
             result = await self._settle(course, learned)
         except Refusal as refusal:

@@ -5,9 +5,10 @@ What WeCom says of a member, turned into what a login does (binding rules 2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 import wecom
 from models import IdentitySource
@@ -39,20 +40,39 @@ class Told:
     rule: str | None = None
 
 
-@dataclass(slots=True)
 class Deadline:
-    """Of everything that one login asks of WeCom."""
+    """
+    Everything that one login asks of WeCom, in time for its answer.
 
-    code_sent: bool = False
+    :raises WecomUnavailable: at the block's end, where it took longer. The code is good
+        for another try if WeCom was still being asked for a token.
+    """
+
+    def __init__(self) -> None:
+        self._code_sent = False
+        self._timeout = asyncio.timeout(LONGEST)
 
     def sending(self) -> None:
         """The code leaves now."""
-        self.code_sent = True
+        self._code_sent = True
 
-    @property
-    def retry(self) -> LoginRetry:
-        """Once it has passed."""
-        return LoginRetry.START_AGAIN if self.code_sent else LoginRetry.SAME_REQUEST
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, raised, traceback)
+        except TimeoutError:
+            retry = LoginRetry.SAME_REQUEST
+            if self._code_sent:
+                retry = LoginRetry.START_AGAIN
+            raise refusals.WecomUnavailable("wecom.too_slow", retry=retry) from None
 
 
 class Members:
@@ -77,23 +97,6 @@ class Members:
             source.secret_sealed, source.secret_key_id, place=secret_place(source.id)
         )
         return wecom.Agent(source.corp_id, source.agent_id, secret)
-
-    @asynccontextmanager
-    async def deadline(self) -> AsyncGenerator[Deadline]:
-        """
-        Everything that one login asks of WeCom, in time for its answer.
-
-        :raises WecomUnavailable: it took longer. The code is good for another try if
-            WeCom was still being asked for a token.
-        """
-        deadline = Deadline()
-        try:
-            async with asyncio.timeout(LONGEST):
-                yield deadline
-        except TimeoutError:
-            raise refusals.WecomUnavailable(
-                "wecom.too_slow", retry=deadline.retry
-            ) from None
 
     async def identify(
         self, source: IdentitySource, code: str, deadline: Deadline

@@ -30,7 +30,7 @@ from services.callers import Caller
 from services.clock import Clock
 from services.entrances import Entrances
 from services.links import is_active
-from services.members import Members
+from services.members import Deadline, Members
 from services.rates import Rates
 from services.refresh_tokens import Issued, RefreshTokens, Standing
 from services.sessions import LoggedIn, Sessions
@@ -158,7 +158,7 @@ class Refreshing:
             return
         userid = str(identity.profile.get("user_id") or identity.subject)
         try:
-            async with self._members.deadline():
+            async with Deadline():
                 barred = await self._members.left(source, userid)
         except wecom.Misconfigured as error:
             if error.call == "gettoken":

@@ -6,7 +6,7 @@ import math
 import re
 import uuid
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from models import (
@@ -74,9 +74,9 @@ class Device:
 
     def bounded(self) -> Device:
         """Cut to what is stored: a long name must not fail a login."""
-        return replace(
-            self,
+        return Device(
             name=_cut(self.name, 128),
+            platform=self.platform,
             os_version=_cut(self.os_version, 64),
             app_version=_cut(self.app_version, 64),
             installation_id=_identified(self.installation_id),

@@ -26,6 +26,7 @@ from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
 from models import database, rows
+from models.backends.guarded import Guarded
 
 
 class Untouched(Exception):
@@ -50,22 +51,28 @@ def insert(row: Model) -> Write:
     return Write(_insertion(type(row)), rows.values(row))
 
 
-async def write(*writes: Write) -> None:
+async def write(*writes: Write, order: str | None = None) -> None:
     """
     Do all of `writes`, or nothing.
 
+    :param order: what is the same for all who write to the same rows. Given, the writes
+        of a crowd may be sent and committed together (`models/crowds.py`).
     :raises Untouched: one that was needed touched no row.
     :raises Taken: a constraint was violated.
     :raises DatabaseUnavailable: the database did not answer in time.
     """
-    client = database.connection()
+    client = cast("Guarded", database.connection())
     try:
         if client.capabilities.dialect == "sqlite":
             await _in_one_go(client, writes)
             return
         values = [value for each in writes for value in each.values]
         shape = tuple((each.sql, len(each.values), each.needed) for each in writes)
-        await client.execute_query_dict(_one_statement(shape), values)
+        sql = _one_statement(shape)
+        if order is None:
+            await client.rows(sql, values)
+        else:
+            await client.in_a_crowd(sql, values, order)
     except SqliteIntegrityError as error:
         raise database.Taken(error) from error
     except OperationalError as error:

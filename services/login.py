@@ -267,6 +267,7 @@ class Login:
             *replaced,
             *self._opened(course, session, issued),
             insert(self._succeeded(course, learned, holder.user, decision)),
+            order=str(holder.user.id),
         )
         return await self._logged_in(course, holder.user, session, issued)
 
@@ -289,6 +290,7 @@ class Login:
             *self._opened(course, session, issued),
             *map(insert, told),
             insert(self._succeeded(course, learned, user, decision)),
+            order=f"{identity.issuer} {identity.subject}",
         )
         return await self._logged_in(course, user, session, issued)
 

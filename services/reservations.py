@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from models import Progress, SpentCode, SpentState, database, digests, rows, together
+from models.crowds import Crowd
 from models.together import Write, insert
 from services import states
 from services.clock import Clock
@@ -30,6 +31,22 @@ ANSWERED_AGAIN = timedelta(seconds=60)
 LONGEST_WAIT = 8.5
 POLL = 0.05
 
+
+# One table after the other, and each in the order of its digests: two processes that
+# want the same codes or states do not wait for one another.
+_RESERVE = """
+WITH codes AS (
+    INSERT INTO spent_codes
+        (digest, request_digest, progress, created_at, expires_at)
+    SELECT digest, request_digest, 'PENDING', $3, $4
+    FROM unnest($1::text[], $2::text[]) AS asked (digest, request_digest)
+    ORDER BY digest
+), states AS (
+    INSERT INTO spent_states (digest, expires_at)
+    SELECT digest, $6 FROM unnest($5::text[]) AS asked (digest) ORDER BY digest
+)
+SELECT 1
+"""
 
 _SUCCEED = """
 UPDATE spent_codes SET progress = 'SUCCEEDED', session_id = $1, key_id = $2,
@@ -87,6 +104,7 @@ class Reservations:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
+        self._crowd = Crowd(self._write_all, self._write)
 
     async def reserve(self, presented: Presented) -> Answered | None:
         """
@@ -145,6 +163,29 @@ class Reservations:
 
     async def _reserved(self, presented: Presented) -> bool:
         """Code and state, both or neither."""
+        try:
+            if database.dialect() == "sqlite":
+                await self._write(presented)
+            else:
+                await self._crowd.do(presented, presented.code)
+        except database.Taken:
+            return False
+        return True
+
+    async def _write_all(self, asked: Sequence[Presented]) -> None:
+        """All of them or none, in one statement of PostgreSQL's."""
+        now = self._clock()
+        await database.fetch_rows(
+            _RESERVE,
+            [each.code for each in asked],
+            [each.request for each in asked],
+            now,
+            now + CODES_KEPT,
+            [each.state for each in asked if each.state is not None],
+            now + STATES_KEPT,
+        )
+
+    async def _write(self, presented: Presented) -> None:
         now = self._clock()
         code = rows.new(
             SpentCode,
@@ -159,11 +200,7 @@ class Reservations:
             expires_at = now + STATES_KEPT
             state = rows.new(SpentState, digest=presented.state, expires_at=expires_at)
             writes.append(insert(state))
-        try:
-            await together.write(*writes)
-        except database.Taken:
-            return False
-        return True
+        await together.write(*writes)
 
     async def _refuse(self, presented: Presented) -> None:
         state = presented.state

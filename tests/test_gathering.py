@@ -23,6 +23,7 @@ async def people(house: House) -> dict[str, str]:
     return {each["tokens"]["accessToken"]: each["user"]["id"] for each in logins}
 
 
+@pytest.mark.ways
 async def test_each_is_answered_for_themselves_by_one_statement(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,6 +67,7 @@ async def test_who_gives_up_takes_the_answer_from_nobody(house: House) -> None:
         await asyncio.wait(asking)
 
 
+@pytest.mark.ways
 async def test_logins_that_come_in_by_one_entrance_look_for_it_once(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -90,6 +92,7 @@ async def test_members_who_log_in_at_once_are_told_apart(house: House) -> None:
     assert [each["user"]["id"] for each in again] == ids * 3
 
 
+@pytest.mark.ways
 async def test_api_keys_are_found_by_one_statement_each_for_itself(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,3 +108,36 @@ async def test_api_keys_are_found_by_one_statement_each_for_itself(
         codes = [each["extensions"]["code"] for each in answer.get("errors", [])]
         assert codes == (["UNAUTHENTICATED"] if key == unknown else [])
     assert statements == 1
+
+
+async def test_codes_that_are_presented_at_once_are_reserved_by_one_statement(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    entrance = await house.entrance()
+    prepared = [await entrance.prepared(userid) for userid in MEMBERS * 3]
+    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+        caplog.clear()
+        told = await asyncio.gather(*(entrance.present(**each) for each in prepared))
+        reserving = [each for each in caplog.messages if "INTO spent_codes" in each]
+
+    assert {each["__typename"] for each in told} == {"LoginSuccess"}
+    assert len({each["user"]["id"] for each in told}) == len(MEMBERS)
+    if house.database_url.startswith("postgres"):
+        assert len(reserving) == 1
+
+
+async def test_a_code_or_a_state_that_is_presented_twice_at_once_serves_once(
+    house: House,
+) -> None:
+    entrance = await house.entrance()
+    first, *others = [await entrance.prepared(userid) for userid in MEMBERS]
+    another = {**first, "code": house.wecom.approve("zhangsan")}
+    unlike = {**others[0], "code": first["code"]}
+    told = await asyncio.gather(
+        *(entrance.present(**each) for each in (first, another, unlike, others[1]))
+    )
+
+    entered = [each["__typename"] == "LoginSuccess" for each in told]
+    assert entered in ([True, False, False, True], [False, True, True, True])
+    codes = {each["code"] for each in told if each["__typename"] == "LoginFailure"}
+    assert codes <= {"INVALID_CODE", "INVALID_STATE"}

@@ -32,6 +32,7 @@ from tortoise.exceptions import IntegrityError, OperationalError
 from models import outages
 from models.backends.guarded import Guarded
 from models.backends.pool import Lent, Loan, Pool
+from models.crowds import Crowd
 from models.statements import Observer, watch_postgres
 
 T = TypeVar("T")
@@ -98,6 +99,7 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         self._hosts = Hosts(hosts, observe)
         self._several = len(hosts) > 1
         self._finishing: set[asyncio.Task[None]] = set()
+        self._crowds: dict[str, Crowd[Sequence[Any]]] = {}
 
     async def create_pool(self, **options: Any) -> Any:
         size = options.pop("max_size")
@@ -139,11 +141,32 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         """As Tortoise does it, without its wrappers: most statements come this way."""
         return await self.guarded(self._rows, query, values)
 
+    async def in_a_crowd(self, query: str, values: Sequence[Any], order: str) -> None:
+        crowd = self._crowds.get(query)
+        if crowd is None:
+            crowd = Crowd(partial(self._all, query), partial(self._one, query))
+            self._crowds[query] = crowd
+        await crowd.do(values, order)
+
+    async def _all(self, query: str, batch: Sequence[Sequence[Any]]) -> None:
+        await self.guarded(self._lend_to, _execute_all, query, batch)
+
+    async def _one(self, query: str, values: Sequence[Any]) -> None:
+        await self.rows(query, values)
+
     async def _rows(self, query: str, values: Sequence[Any]) -> list[asyncpg.Record]:
+        return await self._lend_to(_fetch, query, values)
+
+    async def _lend_to(
+        self,
+        ask: Callable[[asyncpg.Connection, str, Sequence[Any]], Awaitable[T]],
+        query: str,
+        values: Sequence[Any],
+    ) -> T:
         pool, connection = await self.lent()
         self.log.debug("%s: %s", query, values)
         try:
-            rows: list[asyncpg.Record] = await connection.fetch(query, *values)
+            found = await ask(connection, query, values)
         except asyncio.CancelledError:
             pool.drop(connection)
             raise
@@ -154,7 +177,7 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
                 raise
             raise translated from error
         pool.take_back(connection)
-        return rows
+        return found
 
     async def guarded(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
         try:
@@ -197,6 +220,19 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
 
     def _in_transaction(self) -> TransactionContext:
         return Transaction(self)
+
+
+async def _fetch(
+    connection: asyncpg.Connection, query: str, values: Sequence[Any]
+) -> list[asyncpg.Record]:
+    return cast("list[asyncpg.Record]", await connection.fetch(query, *values))
+
+
+async def _execute_all(
+    connection: asyncpg.Connection, query: str, batch: Sequence[Sequence[Any]]
+) -> None:
+    """All or none: asyncpg's `executemany` is a transaction."""
+    await connection.executemany(query, batch)
 
 
 def _translated(error: BaseException) -> Exception | None:

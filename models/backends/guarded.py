@@ -48,6 +48,14 @@ class Guarded(BaseDBAsyncClient):
         _, rows = await self.execute_query(query, list(values))
         return cast("Sequence[Any]", rows)
 
+    async def in_a_crowd(self, query: str, values: Sequence[Any], order: str) -> None:
+        """
+        A write that may be sent and committed with others, done or not done by itself.
+
+        :param order: what is the same for all who write to the same rows.
+        """
+        await self.rows(query, values)
+
     async def few_rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
         """As `rows`, of a statement that finds some rows by a key, and is done."""
         return await self.rows(query, values)

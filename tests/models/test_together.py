@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -91,3 +92,99 @@ async def test_of_many_at_once_one_is_written() -> None:
 
     assert results.count(None) == 1
     assert {type(result) for result in results} == {type(None), database.Taken}
+
+
+def statements(caplog: pytest.LogCaptureFixture) -> int:
+    return sum(each.name == "tortoise.db_client" for each in caplog.records)
+
+
+async def test_what_a_crowd_writes_is_sent_together(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{number}" for number in range(40)]
+    await together.write(insert(state("first")))
+    with caplog.at_level(logging.DEBUG, "tortoise.db_client"):
+        caplog.clear()
+        await asyncio.gather(
+            *(together.write(insert(state(each)), order=each) for each in names)
+        )
+        sent = statements(caplog)
+
+    assert await stored() == {digests.of(each) for each in ("first", *names)}
+    if database_url.startswith("postgres"):
+        assert sent == 2  # Of thirty-two, and of the eight that are left.
+
+
+async def test_in_a_crowd_each_is_written_or_not_by_itself() -> None:
+    await together.write(insert(state("taken")))
+    await together.write(insert(state("old")))
+    writes = {
+        "a": (insert(state("a")), insert(state("b"))),
+        "taken": (insert(state("c")), insert(state("taken"))),
+        "untouched": (insert(state("d")), rename("x", "y", needed=True)),
+        "renamed": (rename("old", "new", needed=True), insert(state("e"))),
+    }
+    told = await asyncio.gather(
+        *(together.write(*each, order=name) for name, each in writes.items()),
+        return_exceptions=True,
+    )
+
+    assert [type(each) for each in told] == [
+        type(None),
+        database.Taken,
+        Untouched,
+        type(None),
+    ]
+    written = ("a", "b", "taken", "new", "e")
+    assert await stored() == {digests.of(each) for each in written}
+
+
+async def test_of_a_crowd_that_wants_the_same_one_is_written() -> None:
+    told = await asyncio.gather(
+        *(together.write(insert(state("a")), order="a") for _ in range(20)),
+        return_exceptions=True,
+    )
+
+    assert told.count(None) == 1
+    assert {type(each) for each in told} == {type(None), database.Taken}
+
+
+async def test_who_leaves_a_crowd_takes_nobody_along() -> None:
+    for turns in range(8):
+        names = [f"{turns} {number}" for number in range(4)]
+        writing = [
+            asyncio.create_task(together.write(insert(state(each)), order=each))
+            for each in names
+        ]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing[0].cancel()
+        await asyncio.gather(*writing[1:])
+        await asyncio.wait(writing)
+
+        assert {digests.of(each) for each in names[1:]} <= await stored()
+
+
+async def test_a_crowd_that_waits_for_one_who_waits_for_it_is_done_one_by_one(
+    database_url: str,
+) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time")
+    await together.write(insert(state("a")), insert(state("b")))
+    touch = "UPDATE spent_states SET expires_at = $1 WHERE digest = $2 RETURNING 1"
+    held = asyncio.Event()
+
+    async def write(name: str) -> None:
+        await held.wait()
+        await together.write(rename(name, f"{name}2", needed=True), order=name)
+
+    crowd = [asyncio.create_task(write(name)) for name in ("a", "b")]
+    async with database.transaction():
+        await database.fetch(touch, clock.now(), digests.of("b"))
+        held.set()
+        # The crowd takes `a` and waits for `b`, which this transaction holds.
+        await asyncio.sleep(0.3)
+        await database.fetch(touch, clock.now(), digests.of("a"))
+    await asyncio.gather(*crowd)
+
+    assert await stored() == {digests.of("a2"), digests.of("b2")}

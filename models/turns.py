@@ -1,0 +1,53 @@
+"""When what many ask for at the same moment is done for all of them at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+# Seconds after which nobody waits for the end of what others have begun.
+LONGEST_WAIT = 0.01
+
+
+class Turns:
+    """
+    Has `do` run for whoever has asked by then.
+
+    It starts as soon as all have run who are to run in this turn of the loop. What is
+    asked for while it runs is done by the next, which follows on its heels: the more
+    there is to do, the more is done at once.
+    """
+
+    def __init__(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
+        self._do = do
+        self._is_due = False
+        self._running: set[asyncio.Task[None]] = set()
+        self._next: asyncio.TimerHandle | None = None
+
+    def ask(self) -> None:
+        """There is something to do."""
+        if self._is_due:
+            return
+        self._is_due = True
+        if self._running:
+            loop = asyncio.get_running_loop()
+            self._next = loop.call_later(LONGEST_WAIT, self._begin)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._next = None
+        # A task of its own: whoever gives up takes the answer from nobody else.
+        task = asyncio.create_task(self._run())
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def _run(self) -> None:
+        self._is_due = False
+        await self._do()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if self._next is not None:
+            self._next.cancel()
+            self._begin()

@@ -83,7 +83,9 @@ class Crowd(Generic[V]):
 
     async def _do_batch(self, batch: list[Waiting[V]]) -> None:
         try:
-            if len(batch) == 1 or not await self._did_together(batch):
+            if len(batch) == 1:
+                await self._do_alone(batch[0])
+            elif not await self._did_together(batch):
                 await asyncio.gather(*map(self._do_alone, batch))
         except BaseException:
             for each in batch:

@@ -24,8 +24,16 @@ MOST = 32
 
 V = TypeVar("V")
 
-# PostgreSQL found that two transactions wait for one another, and undid this one.
-DEADLOCK = "40P01"
+# Milliseconds that a batch waits for a row that somebody else has locked. Longer, and
+# one account's trouble would be everybody's; shorter than PostgreSQL takes to look for
+# a deadlock, so that it is never somebody else who has to give way.
+LOCK_PATIENCE = 250
+
+# For whatever follows in the same transaction.
+BRIEFLY = f"set_config('lock_timeout', '{LOCK_PATIENCE}ms', true)"
+
+# A lock that was waited for in vain, a deadlock, a row that somebody else has changed.
+IN_THE_WAY = {"55P03", "40P01", "40001"}
 
 
 @dataclass(slots=True)
@@ -46,9 +54,9 @@ class Crowd(Generic[V]):
     """
     Everybody who sends one statement.
 
-    `send_all` sends it with several values, all or none; `send` with one. Both run in
-    the context of whoever came first, outside of any transaction. Whoever is cancelled
-    before their batch begins asks for nothing; later, it is done whole.
+    `send_all` sends it with several values, all or none, and does not wait long for a
+    lock; `send` sends it with one. Both run outside of any transaction. Whoever is
+    cancelled before their batch begins asks for nothing; later, it is done whole.
     """
 
     def __init__(
@@ -62,13 +70,15 @@ class Crowd(Generic[V]):
         self._turns = Turns(self._do)
 
     async def do(self, values: V, order: str) -> None:
-        """Raises what sending these values alone raises."""
+        """
+        Raises what sending these values alone raises.
+
+        :raises DatabaseUnavailable: the database did not answer in time.
+        """
         self._turns.ask()
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(order, values, done))
-        # Sending is bounded itself.
-        with outages.counted():
-            await done
+        await outages.bounded(_told, done)
 
     async def _do(self) -> None:
         waiting = [each for each in self._waiting if not each.done.done()]
@@ -83,10 +93,11 @@ class Crowd(Generic[V]):
 
     async def _do_batch(self, batch: list[Waiting[V]]) -> None:
         try:
-            if len(batch) == 1:
-                await self._do_alone(batch[0])
-            elif not await self._did_together(batch):
-                await asyncio.gather(*map(self._do_alone, batch))
+            with outages.patience():
+                if len(batch) == 1:
+                    await self._do_alone(batch[0])
+                elif not await self._did_together(batch):
+                    await asyncio.gather(*map(self._do_alone, batch))
         except BaseException:
             for each in batch:
                 each.done.cancel()
@@ -98,10 +109,9 @@ class Crowd(Generic[V]):
             return True
         batch.sort(key=lambda each: each.order)
         try:
-            with outages.patience():
-                await self._send_all([each.values for each in batch])
+            await self._send_all([each.values for each in batch])
         except outages.DatabaseUnavailable as error:
-            if _is_deadlock(error):
+            if _is_in_the_way(error):
                 return False
             for each in batch:
                 _fail(each, error)
@@ -114,17 +124,20 @@ class Crowd(Generic[V]):
 
     async def _do_alone(self, waiting: Waiting[V]) -> None:
         try:
-            with outages.patience():
-                await self._send(waiting.values)
+            await self._send(waiting.values)
         except Exception as error:  # noqa: BLE001  Whoever asked is told.
             _fail(waiting, error)
         else:
             _finish(waiting)
 
 
-def _is_deadlock(error: outages.DatabaseUnavailable) -> bool:
+async def _told(done: asyncio.Future[None]) -> None:
+    await done
+
+
+def _is_in_the_way(error: outages.DatabaseUnavailable) -> bool:
     cause = error.__cause__
-    return cause is not None and outages.sqlstate(outages.root(cause)) == DEADLOCK
+    return cause is not None and outages.sqlstate(outages.root(cause)) in IN_THE_WAY
 
 
 def _finish(waiting: Waiting[V]) -> None:

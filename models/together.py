@@ -25,7 +25,7 @@ from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.exceptions import OperationalError
 from tortoise.models import Model
 
-from models import database, rows
+from models import crowds, database, rows
 from models.backends.guarded import Guarded
 
 
@@ -72,7 +72,8 @@ async def write(*writes: Write, order: str | None = None) -> None:
         if order is None:
             await client.rows(sql, values)
         else:
-            await client.in_a_crowd(sql, values, order)
+            batched = _one_statement(shape, crowds.BRIEFLY)
+            await client.in_a_crowd(sql, batched, values, order)
     except SqliteIntegrityError as error:
         raise database.Taken(error) from error
     except OperationalError as error:
@@ -91,9 +92,10 @@ def _insertion(model: type[Model]) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _one_statement(shape: tuple[tuple[str, int, bool], ...]) -> str:
+def _one_statement(shape: tuple[tuple[str, int, bool], ...], *first: str) -> str:
+    """The writes as one statement; what is `first` is done before them."""
     parts: list[str] = []
-    needs: list[str] = []
+    needs: list[str] = [*first]
     before = 0
     for number, (sql, count, needed) in enumerate(shape):
         numbered = _shifted(sql, before)

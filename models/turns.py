@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 
 # Seconds after which nobody waits for the end of what others have begun.
 LONGEST_WAIT = 0.01
@@ -15,14 +16,15 @@ class Turns:
 
     It starts as soon as all have run who are to run in this turn of the loop. What is
     asked for while it runs is done by the next, which follows on its heels: the more
-    there is to do, the more is done at once.
+    there is to do, the more is done at once. It runs in the context of whoever was the
+    first to ask.
     """
 
     def __init__(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
         self._do = do
         self._is_due = False
         self._running: set[asyncio.Task[None]] = set()
-        self._next: asyncio.TimerHandle | None = None
+        self._next: tuple[asyncio.TimerHandle, Context] | None = None
 
     def ask(self) -> None:
         """There is something to do."""
@@ -31,7 +33,8 @@ class Turns:
         self._is_due = True
         if self._running:
             loop = asyncio.get_running_loop()
-            self._next = loop.call_later(LONGEST_WAIT, self._begin)
+            at_the_latest = loop.call_later(LONGEST_WAIT, self._begin)
+            self._next = at_the_latest, copy_context()
         else:
             self._begin()
 
@@ -49,5 +52,6 @@ class Turns:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if self._next is not None:
-            self._next.cancel()
-            self._begin()
+            at_the_latest, context = self._next
+            at_the_latest.cancel()
+            context.run(self._begin)

@@ -14,7 +14,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from models import Progress, SpentCode, SpentState, database, digests, rows, together
+from models import (
+    Progress,
+    SpentCode,
+    SpentState,
+    crowds,
+    database,
+    digests,
+    rows,
+    together,
+)
 from models.crowds import Crowd
 from models.together import Write, insert
 from services import states
@@ -45,7 +54,7 @@ WITH codes AS (
     INSERT INTO spent_states (digest, expires_at)
     SELECT digest, $6 FROM unnest($5::text[]) AS asked (digest) ORDER BY digest
 )
-SELECT 1
+SELECT {briefly}
 """
 
 _SUCCEED = """
@@ -176,7 +185,7 @@ class Reservations:
         """All of them or none, in one statement of PostgreSQL's."""
         now = self._clock()
         await database.fetch_rows(
-            _RESERVE,
+            _RESERVE.format(briefly=crowds.BRIEFLY),
             [each.code for each in asked],
             [each.request for each in asked],
             now,

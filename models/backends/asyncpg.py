@@ -141,10 +141,12 @@ class BoundedAsyncpgClient(Guarded, AsyncpgDBClient):
         """As Tortoise does it, without its wrappers: most statements come this way."""
         return await self.guarded(self._rows, query, values)
 
-    async def in_a_crowd(self, query: str, values: Sequence[Any], order: str) -> None:
+    async def in_a_crowd(
+        self, query: str, batched: str, values: Sequence[Any], order: str
+    ) -> None:
         crowd = self._crowds.get(query)
         if crowd is None:
-            crowd = Crowd(partial(self._all, query), partial(self._one, query))
+            crowd = Crowd(partial(self._all, batched), partial(self._one, query))
             self._crowds[query] = crowd
         await crowd.do(values, order)
 
@@ -232,7 +234,9 @@ async def _execute_all(
     connection: asyncpg.Connection, query: str, batch: Sequence[Sequence[Any]]
 ) -> None:
     """All or none: asyncpg's `executemany` is a transaction."""
-    await connection.executemany(query, batch)
+    # It is deaf to being cancelled while it waits for room in the socket, but not to a
+    # timeout of its own.
+    await connection.executemany(query, batch, timeout=outages.PATIENCE)
 
 
 def _translated(error: BaseException) -> Exception | None:

@@ -48,10 +48,13 @@ class Guarded(BaseDBAsyncClient):
         _, rows = await self.execute_query(query, list(values))
         return cast("Sequence[Any]", rows)
 
-    async def in_a_crowd(self, query: str, values: Sequence[Any], order: str) -> None:
+    async def in_a_crowd(
+        self, query: str, batched: str, values: Sequence[Any], order: str
+    ) -> None:
         """
         A write that may be sent and committed with others, done or not done by itself.
 
+        :param batched: the same as `query`, but it does not wait long for a lock.
         :param order: what is the same for all who write to the same rows.
         """
         await self.rows(query, values)

@@ -165,26 +165,29 @@ async def test_who_leaves_a_crowd_takes_nobody_along() -> None:
         assert {digests.of(each) for each in names[1:]} <= await stored()
 
 
-async def test_a_crowd_that_waits_for_one_who_waits_for_it_is_done_one_by_one(
-    database_url: str,
+@pytest.mark.parametrize("held", ["a", "b"])
+async def test_who_waits_for_a_row_keeps_nobody_else_of_a_crowd_waiting(
+    database_url: str, held: str
 ) -> None:
     if database_url.startswith("sqlite"):
         pytest.skip("SQLite has one writer at a time")
     await together.write(insert(state("a")), insert(state("b")))
     touch = "UPDATE spent_states SET expires_at = $1 WHERE digest = $2 RETURNING 1"
-    held = asyncio.Event()
+    other = "b" if held == "a" else "a"
+    begun = asyncio.Event()
 
     async def write(name: str) -> None:
-        await held.wait()
+        await begun.wait()
         await together.write(rename(name, f"{name}2", needed=True), order=name)
 
-    crowd = [asyncio.create_task(write(name)) for name in ("a", "b")]
+    crowd = {name: asyncio.create_task(write(name)) for name in ("a", "b")}
     async with database.transaction():
-        await database.fetch(touch, clock.now(), digests.of("b"))
-        held.set()
-        # The crowd takes `a` and waits for `b`, which this transaction holds.
-        await asyncio.sleep(0.3)
-        await database.fetch(touch, clock.now(), digests.of("a"))
-    await asyncio.gather(*crowd)
+        await database.fetch(touch, clock.now(), digests.of(held))
+        begun.set()
+        await asyncio.wait_for(crowd[other], 3)
+        assert not crowd[held].done()
+        # Nor does it keep what the others of its crowd have written.
+        await database.fetch(touch, clock.now(), digests.of(f"{other}2"))
+    await crowd[held]
 
     assert await stored() == {digests.of("a2"), digests.of("b2")}

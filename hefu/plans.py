@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from enum import Enum
 from functools import partial
 from inspect import iscoroutine
 from typing import Any, cast
@@ -470,20 +469,13 @@ def _each(inner: Complete) -> Complete:
 def _leaf(type_: GraphQLLeafType) -> Complete:
     serialize = type_.coerce_output_value
     is_text = type_.name in {"String", "ID"}
-    # Of an enumeration there are few.
-    known: dict[Enum, Any] = {}
 
     def complete(value: Any, run: Run) -> Any:
         if value is None or (is_text and type(value) is str):
             return value
-        shown = known.get(value) if isinstance(value, Enum) else None
-        if shown is not None:
-            return shown
         shown = serialize(value)
         if shown is None:
             raise Unplanned
-        if isinstance(value, Enum):
-            known[value] = shown
         return shown
 
     return complete

@@ -8,10 +8,10 @@ tells of a refusal is written outside of any, or it would be lost with what it t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import TracebackType
 from typing import TypedDict
 
 from typing_extensions import Unpack
@@ -78,29 +78,6 @@ class Known(TypedDict, total=False):
     by_system: bool
 
 
-class Refusals:
-    """A block; see `Audit.refusals`."""
-
-    def __init__(self, audit: Audit, caller: Caller, trail: Trail) -> None:
-        self._audit = audit
-        self._caller = caller
-        self._trail = trail
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        raised: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if isinstance(raised, Refusal):
-            raised.request_id = await self._audit.refused(
-                self._caller, self._trail, raised
-            )
-
-
 class Audit:
     """The log of who did what, and of every login's outcome."""
 
@@ -158,12 +135,16 @@ class Audit:
             request_id=caller.origin.request_id,
         )
 
-    def refusals(self, caller: Caller, trail: Trail) -> Refusals:
+    @asynccontextmanager
+    async def refusals(self, caller: Caller, trail: Trail) -> AsyncGenerator[None]:
         """Write the event of a refusal that leaves the block, and let it pass."""
-        return Refusals(self, caller, trail)
+        try:
+            yield
+        except Refusal as refusal:
+            refusal.request_id = await self._refused(caller, trail, refusal)
+            raise
 
-    async def refused(self, caller: Caller, trail: Trail, refusal: Refusal) -> str:
-        """Write its event; the id of the request that it names."""
+    async def _refused(self, caller: Caller, trail: Trail, refusal: Refusal) -> str:
         if trail.folded:
             return await self.fold(
                 caller,

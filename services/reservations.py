@@ -43,7 +43,7 @@ POLL = 0.05
 
 # One table after the other, and each in the order of its digests: two processes that
 # want the same codes or states do not wait for one another.
-_RESERVE = """
+_RESERVE = f"""
 WITH codes AS (
     INSERT INTO spent_codes
         (digest, request_digest, progress, created_at, expires_at)
@@ -54,7 +54,7 @@ WITH codes AS (
     INSERT INTO spent_states (digest, expires_at)
     SELECT digest, $6 FROM unnest($5::text[]) AS asked (digest) ORDER BY digest
 )
-SELECT {briefly}
+SELECT {crowds.BRIEFLY}
 """
 
 _SUCCEED = """
@@ -185,7 +185,7 @@ class Reservations:
         """All of them or none, in one statement of PostgreSQL's."""
         now = self._clock()
         await database.fetch_rows(
-            _RESERVE.format(briefly=crowds.BRIEFLY),
+            _RESERVE,
             [each.code for each in asked],
             [each.request for each in asked],
             now,

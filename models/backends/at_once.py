@@ -9,7 +9,8 @@ less by it (docs/performance.md, "What was taken out of a login").
 
 Nothing here may keep the loop waiting:
 
-* A file that is locked is left to the thread at once (`busy_timeout` is 0).
+* A file that is locked is not waited for here (`busy_timeout` is 0): what reads is left
+  to the thread, and what writes is tried again in a moment.
 * Nothing is synced. With `synchronous=normal` only a checkpoint does that, and one is
   made in another thread; with any other setting all writes are the thread's.
 
@@ -24,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, TypeVar, cast
 
-from models.backends.group_commit import Outcome, Work, in_one_transaction
+from models.backends.group_commit import Busy, Outcome, Work, in_one_transaction
+from models.outages import is_busy
 from models.statements import Observer, Watched
 
 T = TypeVar("T")
@@ -63,11 +65,17 @@ class AtOnce:
         """
         What each of `works` gave, in one transaction.
 
+        :raises Busy: somebody else is writing.
         :raises Declined: let the thread do them.
         """
         if not self._writes:
             raise Declined
-        outcomes = self._run(lambda held: in_one_transaction(held, works))
+        try:
+            outcomes = self._run(lambda held: in_one_transaction(held, works))
+        except Declined as declined:
+            if declined.__cause__ and is_busy(declined.__cause__):
+                raise Busy from declined
+            raise
         self._written += len(works)
         return outcomes
 

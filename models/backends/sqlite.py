@@ -42,15 +42,20 @@ from tortoise.exceptions import IntegrityError
 
 from models import outages
 from models.backends.at_once import AtOnce, Declined, checkpoint
-from models.backends.group_commit import GroupCommit, Outcome, Work, in_transaction
+from models.backends.group_commit import (
+    LONGEST_PAUSE,
+    SHORTEST_PAUSE,
+    Busy,
+    GroupCommit,
+    Outcome,
+    Work,
+    in_transaction,
+)
 from models.backends.guarded import Guarded
 from models.statements import Observer, watch_sqlite
 
 T = TypeVar("T")
 
-# Seconds between two looks at a file that another process has locked.
-SHORTEST_PAUSE = 0.001
-LONGEST_PAUSE = 0.025
 # Seconds for what was abandoned, when all is closed.
 CLOSE_TIMEOUT = 1.0
 
@@ -125,7 +130,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
             leaving.add_done_callback(self._leaving.discard)
 
     async def few_rows(self, query: str, values: Sequence[Any]) -> Sequence[Any]:
-        if self._is_free():
+        if self._is_open():
             self.log.debug("%s: %s", query, values)
             with suppress(Declined):
                 return self._at_once.rows(query, values)
@@ -138,14 +143,18 @@ class SharedSqliteClient(Guarded, SqliteClient):
 
         :raises DatabaseUnavailable: the file stayed locked, or cannot be used.
         """
-        if self._is_free():
+        if self._is_open():
             with suppress(Declined):
-                return await self._group.do(self._in_context(work))
+                told = self._in_context(work)
+                return await outages.bounded(lambda: self._group.do(told))
         return await self.visit(lambda connection: in_transaction(connection, work))
 
     def _write_at_once(self, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
-        if not self._is_free():
+        if not self._is_open():
             raise Declined
+        if self._turn.locked():
+            # They came first.
+            raise Busy
         outcomes = self._at_once.write(works)
         self._checkpoint_now_and_then()
         return outcomes
@@ -167,9 +176,9 @@ class SharedSqliteClient(Guarded, SqliteClient):
             made = asyncio.to_thread(checkpoint, self.filename)
             self._checkpoint = self.finish(made)
 
-    def _is_free(self) -> bool:
-        """Whether the file is known to be there, and nobody waits for it."""
-        return self._connection is not None and not self._turn.locked()
+    def _is_open(self) -> bool:
+        """Whether the file is known to be there."""
+        return self._connection is not None
 
     async def visit(self, do: Callable[[sqlite3.Connection], T]) -> T:
         """

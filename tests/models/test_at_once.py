@@ -16,6 +16,7 @@ import pytest
 
 from models import SpentState, database, rows
 from models.backends.at_once import CHECKPOINT_EVERY
+from models.backends.group_commit import MOST
 from models.statements import Statement
 from models.together import Untouched, Write, insert, write
 
@@ -43,6 +44,13 @@ class Watch:
         """How many of each kind since the last look."""
         statements, self.statements = self.statements, []
         return Counter(command for command, _ in statements)
+
+    def where(self, command: str) -> list[int]:
+        """The threads in which statements of this kind ran since the last look."""
+        ran = zip(self.statements, self.threads, strict=True)
+        found = [thread for (name, _), thread in ran if name == command]
+        self.statements, self.threads = [], []
+        return found
 
     def at_once(self) -> bool:
         """Whether all since the last look ran in this thread."""
@@ -111,23 +119,46 @@ async def test_what_wants_every_write_synced_writes_in_the_thread(
         assert watch.at_once()
 
 
-async def test_whoever_finds_the_file_locked_lets_the_thread_wait(
+async def test_whoever_finds_the_file_locked_waits_while_others_read(
     path: Path, watch: Watch
 ) -> None:
     async with opened(path, watch):
         await spend("a")
         with locked(path):
-            assert watch.at_once()
             with (
                 database.patience(0.2),
                 pytest.raises(database.DatabaseUnavailable),
             ):
                 await spend("b")
-            assert not watch.at_once()
             assert await database.look_up_one(LOOK, "a")
-            assert watch.at_once()
+        assert await spent() == {"a"}
+        watch.at_once()
         await spend("b")
         assert watch.at_once()
+
+
+async def test_what_is_written_in_the_thread_is_waited_for_without_it(
+    path: Path, watch: Watch
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with database.transaction():
+            await SpentState.create(digest="a", expires_at=NEVER)
+            begun.set()
+            await ended.wait()
+
+    async with opened(path, watch):
+        holding = asyncio.create_task(hold())
+        await begun.wait()
+        waiting = [asyncio.create_task(spend(name)) for name in "bcd"]
+        await asyncio.sleep(0.05)
+        assert not any(each.done() for each in waiting)
+        watch.where("INSERT")
+        ended.set()
+        await asyncio.gather(holding, *waiting)
+        assert watch.where("INSERT") == [threading.get_ident()] * 3
+        assert await spent() == {*"abcd"}
 
 
 async def test_within_a_transaction_its_own_writes_are_seen(
@@ -163,6 +194,14 @@ async def test_writes_of_one_moment_share_a_transaction(
         assert await spent() == {f"{number}" for number in range(10)}
 
 
+async def test_no_transaction_keeps_the_loop_for_long(path: Path, watch: Watch) -> None:
+    names = {f"{number}" for number in range(MOST + 1)}
+    async with opened(path, watch):
+        await asyncio.gather(*map(spend, names))
+        assert watch.commands()["COMMIT"] == 2
+        assert await spent() == names
+
+
 async def test_what_cannot_be_written_is_undone_alone(path: Path, watch: Watch) -> None:
     nothing = "UPDATE spent_states SET digest = 'e' WHERE digest = 'none'"
     async with opened(path, watch):
@@ -190,7 +229,9 @@ async def test_all_of_one_moment_wait_for_a_file_that_is_locked(
             waiting = [asyncio.create_task(spend(name)) for name in "abc"]
             await asyncio.sleep(0.1)
             assert not any(each.done() for each in waiting)
+            watch.commands()
         await asyncio.gather(*waiting)
+        assert watch.commands()["COMMIT"] == 1
         assert await spent() == {*"0abc"}
 
 

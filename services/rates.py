@@ -8,13 +8,14 @@ when a window ends is lost: with many processes the limit is met a little early.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import ipaddress
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from models import IdentitySource, database, digests
+from models import IdentitySource, database, digests, outages
 from services.callers import Caller
 from services.clock import Clock
 from services.refusals import RateLimited
@@ -45,6 +46,10 @@ class _Window:
     ends_at: datetime
     permits: int = 0
     exhausted: bool = False
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def wants_more(self) -> bool:
+        return not self.permits and not self.exhausted
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
@@ -92,8 +97,15 @@ class Rates:
             return
         now = self._clock()
         window = self._window(name, rate, now)
-        if not window.permits and not window.exhausted:
-            await self._take(name, rate, rate.limit, window)
+        while window.wants_more():
+            # One at a time: a handful is for those who wait as well. Each with one of
+            # its own, fifty who come together would take the whole limit.
+            await outages.bounded(window.turn.acquire)
+            try:
+                if window.wants_more():
+                    await self._take(name, rate, rate.limit, window)
+            finally:
+                window.turn.release()
         if not window.permits:
             left = (window.ends_at - now).total_seconds()
             raise RateLimited(rule, retry_after=max(int(left) + 1, 1))

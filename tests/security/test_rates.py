@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models import AuditEvent, SpentCode, SpentState
+from models import AuditEvent, SpentCode, SpentState, database
 from models import Session as StoredSession
 from services.rates import HANDFUL
 from tests.house import START, Clock, Entrance, House, Wecom, open_house, settings
@@ -57,6 +57,18 @@ async def test_a_source_may_so_often_from_wherever(house: House) -> None:
     ]
     assert [limited(each) for each in results] == [False] * 20 + [True] * 5
     assert not limited(await other.start("c" * 43))
+
+
+@pytest.mark.settings(HEFU_RATE_LIMIT_SOURCE="1000/h", HEFU_RATE_LIMIT_ADDRESS="off")
+async def test_those_of_one_moment_take_no_more_than_they_need(house: House) -> None:
+    entrance = await house.entrance()
+    handful = 1000 // HANDFUL
+    results = await asyncio.gather(
+        *(entrance.start("c" * 43) for _ in range(handful * 2))
+    )
+    assert not any(map(limited, results))
+    taken = await database.fetch("SELECT count FROM rate_counters")
+    assert [row["count"] for row in taken] == [handful * 2]
 
 
 @pytest.mark.settings(

@@ -49,7 +49,7 @@ async def login_options(
     return [WecomMobileLoginOption.of(source) for source in sources]
 
 
-async def me(info: Info) -> User | None:
+def me(info: Info) -> User | None:
     caller = info.context.caller
     user = info.context.services.directory.me(caller)
     return User.of(user, Viewer.of(caller)) if user else None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from models import App, Role, Session, User, UserStatus, database, ids
+from models import Role, Session, User, UserStatus, database, ids
 from models.gathered import Gathered
 from services import sessions
 from services.access_tokens import AccessTokens
@@ -26,12 +26,27 @@ from services.pages import Where
 # Ours have 600 characters at the most.
 LONGEST_HEADER = 4096
 
+# Of the app no more than counts here: each request reads this.
 _FIND = """
-SELECT {session}, {user}, {app} FROM sessions session
+SELECT {session}, {user}, app.enabled AS app_enabled, app.admin_access
+FROM sessions session
 JOIN users account ON account.id = session.user_id
 LEFT JOIN apps app ON app.id = session.app_id
 WHERE {sought}
 """
+
+
+class _Found(NamedTuple):
+    """
+    A session and whose it is.
+
+    :ivar app_enabled: None where the app is no more.
+    """
+
+    session: Session
+    user: User
+    app_enabled: bool | None
+    admin_access: bool | None
 
 
 class Authentication:
@@ -72,22 +87,22 @@ class Authentication:
             if token.expired:
                 return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
-        session, user, app = found
+        session, user, app_enabled, admin_access = found
         now = self._clock()
         expired = token.expired or session.expires_at <= now
         if session.revoked_at is not None or user.status is not UserStatus.ACTIVE:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
-        if app is None or not app.enabled:
+        if not app_enabled:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         if ids.read(ids.APP, token.app_id) != session.app_id:
             raise Unauthenticated(UnauthenticatedReason.INVALID)
         if expired:
             return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
         await sessions.note_use(session, now)
-        role = user.role if app.admin_access else Role.MEMBER
-        return Caller(origin, role=role, user=user, session=session, app=app)
+        role = user.role if admin_access else Role.MEMBER
+        return Caller(origin, role=role, user=user, session=session)
 
-    async def _find(self, session_id: str) -> tuple[Session, User, App | None] | None:
+    async def _find(self, session_id: str) -> _Found | None:
         id = ids.read(ids.SESSION, session_id)
         if id is None:
             return None
@@ -99,7 +114,7 @@ class Authentication:
         user = database.read(User, row, "account")
         if session is None or user is None:
             return None
-        return session, user, database.read(App, row, "app")
+        return _Found(session, user, row["app_enabled"], row["admin_access"])
 
 
 async def _load(wanted: Sequence[UUID]) -> dict[UUID, Any]:
@@ -115,7 +130,6 @@ def _find(sought: str) -> str:
     return _FIND.format(
         session=database.columns(Session, "session"),
         user=database.columns(User, "account"),
-        app=database.columns(App, "app"),
         sought=sought,
     )
 

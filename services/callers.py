@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models import ApiKey, App, AuditActorType, Role, Session, User, ids
+from models import ApiKey, AuditActorType, Role, Session, User, ids
 from services.errors import Forbidden, Unauthenticated, UnauthenticatedReason
 from services.language import Language, Text
 
@@ -38,7 +38,6 @@ class Caller:
     role: Role | None = None
     user: User | None = None
     session: Session | None = None
-    app: App | None = None
     api_key: ApiKey | None = None
     # What a credential that counts as none was: the reason that refusals then give.
     reason: UnauthenticatedReason = UnauthenticatedReason.MISSING

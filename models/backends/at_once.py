@@ -9,8 +9,8 @@ less by it (docs/performance.md, "What was taken out of a login").
 
 Nothing here may keep the loop waiting:
 
-* A file that is locked is not waited for here (`busy_timeout` is 0): what reads is left
-  to the thread, and what writes is tried again in a moment.
+* A file that is locked is left to the thread at once (`busy_timeout` is 0); what many
+  want to write then is written there as one.
 * Nothing is synced. With `synchronous=normal` only a checkpoint does that, and one is
   made in another thread; with any other setting all writes are the thread's.
 

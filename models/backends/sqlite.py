@@ -43,12 +43,11 @@ from tortoise.exceptions import IntegrityError
 from models import outages
 from models.backends.at_once import AtOnce, Declined, checkpoint
 from models.backends.group_commit import (
-    LONGEST_PAUSE,
-    SHORTEST_PAUSE,
     Busy,
     GroupCommit,
     Outcome,
     Work,
+    in_one_transaction,
     in_transaction,
 )
 from models.backends.guarded import Guarded
@@ -56,6 +55,9 @@ from models.statements import Observer, watch_sqlite
 
 T = TypeVar("T")
 
+# Seconds between two looks at a file that another process has locked.
+SHORTEST_PAUSE = 0.001
+LONGEST_PAUSE = 0.025
 # Seconds for what was abandoned, when all is closed.
 CLOSE_TIMEOUT = 1.0
 
@@ -81,7 +83,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
         self._at_once = AtOnce(self.filename, self.pragmas, observe)
-        self._group = GroupCommit(self._write_at_once)
+        self._group = GroupCommit(self._write_at_once, self._write_in_turn)
         self._checkpoint: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Future[Any]] = set()
 
@@ -101,7 +103,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
     async def close(self) -> None:
         if self._finishing:
             await asyncio.wait(self._finishing)
-        self._group.flush()
+        await self._group.drain()
         self._at_once.close()
         await super().close()
         if self._leaving:
@@ -158,6 +160,11 @@ class SharedSqliteClient(Guarded, SqliteClient):
         outcomes = self._at_once.write(works)
         self._checkpoint_now_and_then()
         return outcomes
+
+    async def _write_in_turn(self, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
+        return await self.visit(
+            lambda connection: in_one_transaction(connection, works)
+        )
 
     def _in_context(self, work: Work[T]) -> Work[T]:
         """Who watches statements is told of these in the context of who asked."""

@@ -33,30 +33,29 @@ class Watch:
     """What statements ran, in which threads, and for whom."""
 
     def __init__(self) -> None:
-        self.threads: list[int] = []
-        self.statements: list[tuple[str, str]] = []
+        self.statements: list[tuple[str, str, int]] = []
 
     def __call__(self, statement: Statement) -> None:
-        self.threads.append(threading.get_ident())
-        self.statements.append((statement.sql.split()[0], WHO.get()))
+        thread = threading.get_ident()
+        self.statements.append((statement.sql.split()[0], WHO.get(), thread))
 
     def commands(self) -> Counter[str]:
         """How many of each kind since the last look."""
-        statements, self.statements = self.statements, []
-        return Counter(command for command, _ in statements)
+        return Counter(command for command, _, _ in self._since())
 
     def where(self, command: str) -> list[int]:
         """The threads in which statements of this kind ran since the last look."""
-        ran = zip(self.statements, self.threads, strict=True)
-        found = [thread for (name, _), thread in ran if name == command]
-        self.statements, self.threads = [], []
-        return found
+        return [thread for name, _, thread in self._since() if name == command]
 
     def at_once(self) -> bool:
         """Whether all since the last look ran in this thread."""
-        threads, self.threads = self.threads, []
+        threads = {thread for _, _, thread in self._since()}
         assert threads
-        return set(threads) == {threading.get_ident()}
+        return threads == {threading.get_ident()}
+
+    def _since(self) -> list[tuple[str, str, int]]:
+        statements, self.statements = self.statements, []
+        return statements
 
 
 @pytest.fixture
@@ -76,7 +75,6 @@ async def opened(path: Path, watch: Watch, options: str = "") -> AsyncGenerator[
     async with database.opened(f"sqlite://{path}{options}", observe=watch):
         # The first statement of all opens the file, in the thread.
         assert await database.look_up_one(LOOK, "none") is None
-        watch.threads.clear()
         watch.statements.clear()
         yield
 
@@ -122,22 +120,28 @@ async def test_what_wants_every_write_synced_writes_in_the_thread(
 async def test_whoever_finds_the_file_locked_waits_while_others_read(
     path: Path, watch: Watch
 ) -> None:
+    async def spend_impatiently() -> None:
+        with database.patience(0.2), pytest.raises(database.DatabaseUnavailable):
+            await spend("b")
+
     async with opened(path, watch):
         await spend("a")
         with locked(path):
-            with (
-                database.patience(0.2),
-                pytest.raises(database.DatabaseUnavailable),
-            ):
-                await spend("b")
+            waiting = asyncio.create_task(spend_impatiently())
+            await asyncio.sleep(0.05)
+            watch.where("SELECT")
             assert await database.look_up_one(LOOK, "a")
+            assert watch.where("SELECT") == [threading.get_ident()]
+            await waiting
+        # Who was told that nothing was done may ask again.
+        await asyncio.sleep(0.1)
         assert await spent() == {"a"}
         watch.at_once()
         await spend("b")
         assert watch.at_once()
 
 
-async def test_what_is_written_in_the_thread_is_waited_for_without_it(
+async def test_those_who_wait_for_a_transaction_are_one_themselves(
     path: Path, watch: Watch
 ) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
@@ -154,11 +158,32 @@ async def test_what_is_written_in_the_thread_is_waited_for_without_it(
         waiting = [asyncio.create_task(spend(name)) for name in "bcd"]
         await asyncio.sleep(0.05)
         assert not any(each.done() for each in waiting)
-        watch.where("INSERT")
+        watch.commands()
         ended.set()
         await asyncio.gather(holding, *waiting)
-        assert watch.where("INSERT") == [threading.get_ident()] * 3
+        assert watch.commands()["COMMIT"] == 2
         assert await spent() == {*"abcd"}
+
+
+async def test_they_come_when_it_is_their_turn(path: Path, watch: Watch) -> None:
+    done: list[str] = []
+
+    async def create(name: str) -> None:
+        await SpentState.create(digest=name, expires_at=NEVER)
+        done.append(name)
+
+    async def spend_too(name: str) -> None:
+        await spend(name)
+        done.append(name)
+
+    async with opened(path, watch):
+        with locked(path):
+            waiting: list[asyncio.Task[None]] = []
+            for each in (create("a"), spend_too("b"), create("c"), create("d")):
+                waiting.append(asyncio.create_task(each))
+                await asyncio.sleep(0.03)
+        await asyncio.gather(*waiting)
+        assert done == [*"abcd"]
 
 
 async def test_within_a_transaction_its_own_writes_are_seen(
@@ -250,12 +275,28 @@ async def test_who_gives_up_before_it_is_written_takes_nobody_along(
 async def test_what_waits_when_the_file_is_closed_is_written(
     path: Path, watch: Watch
 ) -> None:
+    names = {f"{number}" for number in range(MOST * 2 + 1)}
     async with opened(path, watch):
-        waiting = asyncio.create_task(spend("a"))
+        waiting = [asyncio.create_task(spend(name)) for name in names]
         await asyncio.sleep(0)
-    await waiting
+    await asyncio.gather(*waiting)
+    assert not path.with_name("hefu.db-wal").exists()
     async with opened(path, watch):
-        assert await spent() == {"a"}
+        assert await spent() == names
+
+
+async def test_so_it_is_when_somebody_else_writes_while_it_is_closed(
+    path: Path, watch: Watch
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        async with opened(path, watch):
+            other.execute("BEGIN IMMEDIATE")
+            waiting = [asyncio.create_task(spend(name)) for name in "abc"]
+            await asyncio.sleep(0.05)
+            asyncio.get_running_loop().call_later(0.1, other.rollback)
+        await asyncio.gather(*waiting)
+    async with opened(path, watch):
+        assert await spent() == {*"abc"}
 
 
 async def test_each_statement_is_told_of_in_the_context_of_who_asked(
@@ -267,7 +308,7 @@ async def test_each_statement_is_told_of_in_the_context_of_who_asked(
 
     async with opened(path, watch):
         await asyncio.gather(*(spend_as(name) for name in "abc"))
-        inserted = [who for command, who in watch.statements if command == "INSERT"]
+        inserted = [who for command, who, _ in watch.statements if command == "INSERT"]
         assert inserted == [*"abc"]
 
 

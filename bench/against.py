@@ -168,7 +168,7 @@ def compare(name: str, ours: Contestant, other: Contestant, wanted: float) -> No
 
 
 def bound(barest: Contestant, other: Contestant) -> None:
-    """What Python can do at all: no goal is nearer than that."""
+    """What the barest server reaches beside it, in the same run."""
     by_requests, by_cpu = barest.rate / other.rate, other.cpu / barest.cpu
     told = f"{by_requests:.2f} by requests/s, {by_cpu:.2f} by CPU"
     print(f"- {barest.name} against {other.name}: {told}", flush=True)

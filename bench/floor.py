@@ -3,8 +3,8 @@ The floor: the barest that does the work of a request, and keeps no promise.
 
 A returning login is two calls to WeCom, one statement that reads and one step that
 writes by the driver itself, one ES256 signature, behind plain Starlette on the server
-that serves Hefu. No rates, no state, no checks, no errors: what is left is what nobody
-can save in Python. Each step of the ladder adds what Hefu may not leave out:
+that serves Hefu. No rates, no state, no checks, no errors, and no batches: each does
+its own. Each step of the ladder adds what Hefu may not leave out:
 
     bare      raw sockets to WeCom, JSON in and out
     httpx     WeCom called by httpx, over Hefu's transport

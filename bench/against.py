@@ -205,7 +205,7 @@ def logins(pace: Pace, node: Node, dialect: str) -> None:
         if dialect == "postgres":
             asyncio.run(floor.prepare(place))
         else:
-            place = place.removeprefix("sqlite://").replace("hefu.db", "floor.db")
+            place = _beside(place, "floor.db")
             floor.prepare_file(place)
         for step, name in FLOORS.items():
             server = stack.enter_context(_floor(step, place, wecom))
@@ -536,7 +536,12 @@ def _place(urls: dict[str, str], dialect: str) -> str:
     """Where a peer's own database is: the cluster's socket, or a file beside ours."""
     if dialect == "postgres":
         return urls["postgres"].partition("host=")[2]
-    return urls["sqlite"].removeprefix("sqlite://").replace("hefu.db", "peer.db")
+    return _beside(urls["sqlite"], "peer.db")
+
+
+def _beside(url: str, name: str) -> str:
+    """A file of this name in the folder of Hefu's own."""
+    return url.removeprefix("sqlite://").replace("hefu.db", name)
 
 
 def describe(node: Node | None) -> None:

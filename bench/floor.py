@@ -73,10 +73,12 @@ INSERT INTO floor_events VALUES ($5, $1, 'login.succeeded', now())
 """
 RESERVE = "INSERT INTO floor_codes VALUES ($1)"
 PAGE = """
-SELECT s.id, s.identifier, s.display_name, ARRAY(
-    SELECT (t.id, t.name) FROM associations a JOIN apps t ON t.id = a.app_id
-    WHERE a.identity_source_id = s.id ORDER BY t.id LIMIT 3) AS apps
-FROM identity_sources s ORDER BY s.id LIMIT 51
+SELECT s.id, s.identifier, s.display_name, x.ids, x.names
+FROM (SELECT * FROM identity_sources ORDER BY id LIMIT 51) s CROSS JOIN LATERAL (
+    SELECT array_agg(y.id) AS ids, array_agg(y.name) AS names FROM (
+        SELECT t.id, t.name FROM associations a JOIN apps t ON t.id = a.app_id
+        WHERE a.identity_source_id = s.id ORDER BY t.id LIMIT 3) y) x
+ORDER BY s.id
 """
 
 
@@ -296,7 +298,10 @@ def _lists(database: Postgres) -> Callable[[Request], Awaitable[Response]]:
                 "identifier": row["identifier"],
                 "displayName": row["display_name"],
                 "apps": {
-                    "nodes": [{"id": str(id), "name": name} for id, name in row["apps"]]
+                    "nodes": [
+                        {"id": str(id), "name": name}
+                        for id, name in zip(row["ids"], row["names"], strict=True)
+                    ]
                 },
             }
             for row in rows[:50]

@@ -7,7 +7,7 @@ in one go, which takes 38 µs where `dict(zip(...))` for each row took 100.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,22 +24,19 @@ class Level:
     """
     All pages of one depth: their rows, one after the other, by columns.
 
-    :param names: of what each row holds, in its order.
+    :param columns: what the rows hold, as the driver gives it, by its names.
     :param parts: which of the rows are each page's.
     :param connections: makes objects of the pages, for what is more than their rows.
     """
 
     def __init__(
         self,
-        names: Iterable[str],
-        rows: Sequence[Iterable[Any]],
+        columns: Mapping[str, Sequence[Any]],
         parts: Sequence[slice],
         viewer: Viewer,
         connections: Callable[[], Sequence[Connection[Any]]],
     ) -> None:
-        # Of no rows there are no columns, whatever they are called.
-        self._columns = dict(zip(names, zip(*rows, strict=True), strict=False))
-        self._count = len(rows)
+        self.columns = columns
         self._connections = connections
         self.parts = parts
         self.viewer = viewer
@@ -48,15 +45,14 @@ class Level:
     def of(cls, connection: Connection[Any]) -> Level:
         """Of the one page that a query begins with."""
         rows = connection.page.rows
+        # Of no rows there are no columns, whatever they are called.
         names = rows[0].keys() if rows else ()
-        return cls(names, rows, [slice(None)], connection.viewer, lambda: [connection])
+        columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+        return cls(columns, [slice(None)], connection.viewer, lambda: [connection])
 
     def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, name: str) -> Sequence[Any]:
-        """What the rows hold, as the driver gives it."""
-        return self._columns[name]
+        """How many rows there are."""
+        return len(next(iter(self.columns.values()), ()))
 
     @cached_property
     def connections(self) -> Sequence[Connection[Any]]:

@@ -31,7 +31,7 @@ from graphql.execution.collect_fields import FieldDetailsList
 from hefu.calls import Arguments
 from hefu.levels import Level, Object, Objects, Show, Values
 from hefu.plans import BACKREF, Run, Selected, Step, Unplanned
-from models import arrays, database, id_columns
+from models import database, id_columns
 from schema import rows
 from schema.node import Viewer
 from schema.pages import Connection, asked
@@ -114,7 +114,7 @@ class Nodes:
 
         def values(level: Level) -> Sequence[Any]:
             convert = database.conversions(model)[name]
-            found = level[column]
+            found = level.columns[column]
             return found if convert is None else [convert(value) for value in found]
 
         return values
@@ -263,19 +263,21 @@ class Below:
     def show(self, level: Level, run: Run) -> list[Object]:
         """Each row's page."""
         branch = self.branch(run)
-        read = arrays.read(level[branch.name])
-        lists = branch.lists(read)
+        read = branch.read(level.columns)
+        lists = [branch.shown(column) for column in read]
 
         def connections() -> list[Connection[Any]]:
-            parents = [uuid_of(id) for id in level["t.id"]]
+            parents = [uuid_of(id) for id in level.columns["t.id"]]
             return self._listed.connections(
                 run.context, branch, parents, read, level.viewer
             )
 
-        ends = accumulate(map(len, lists), initial=0)
+        ends = accumulate(map(len, lists[0]), initial=0)
         below = Level(
-            branch.names,
-            list(chain.from_iterable(lists)),
+            {
+                name: list(chain.from_iterable(column))
+                for name, column in zip(branch.names, lists, strict=True)
+            },
             [slice(*each) for each in pairwise(ends)],
             level.viewer,
             connections,

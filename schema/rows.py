@@ -33,7 +33,7 @@ from schema.pages import Connection
 from schema.user import User
 from services import pages
 from services.batches import PartOf
-from services.branches import Branch
+from services.branches import Branch, Columns
 from services.pages import Page
 
 
@@ -57,24 +57,25 @@ class Below:
         context: Context,
         branch: Branch[Any],
         parents: Sequence[UUID],
-        read: Sequence[Sequence[Sequence[Any]]],
+        read: Columns,
         viewer: Viewer,
     ) -> list[Connection[Any]]:
         """Everybody's page as an object, for what is more than its rows."""
         loader = self.loader(context.loaders)
         return [
             Connection.of(
-                _page(branch, rows),
+                _page(branch, columns),
                 self.show,
                 viewer,
                 count=partial(_count, loader, PartOf(parent)),
             )
-            for parent, rows in zip(parents, read, strict=True)
+            for parent, columns in zip(parents, zip(*read, strict=True), strict=True)
         ]
 
 
-def _page(branch: Branch[Any], rows: Sequence[Sequence[Any]]) -> Page[Any]:
+def _page(branch: Branch[Any], columns: Sequence[Sequence[Any]]) -> Page[Any]:
     nested = branch.nested
+    rows = zip(*columns, strict=True)
     named = [dict(zip(branch.names, row, strict=True)) for row in rows]
     return pages.assembled(nested.model, nested.order, branch.part, named)
 

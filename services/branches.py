@@ -2,12 +2,12 @@
 What is read of a page's rows: fields, and parts of the lists that each row has.
 
 Fifty sources with three apps each come by one statement, and no page is made for each
-of the fifty: the lists are values of their rows (`models/arrays.py`).
+of the fifty: the lists are read with their rows (`models/arrays.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,11 +15,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from tortoise.models import Model
 
 from models import arrays, database
+from models.arrays import Joined
 
 if TYPE_CHECKING:
     from services.pages import Order, Part
 
 M = TypeVar("M", bound=Model)
+
+Columns = list[list[Sequence[Any]]]
+"""Of many lists: by column, by list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,33 +48,36 @@ class Wanted:
     fields: frozenset[str]
     branches: tuple[Branch[Any], ...] = ()
     # Of the last order: most documents want the same each time.
-    _columns: dict[Order, str] = field(default_factory=dict, compare=False)
+    _joined: dict[Order, Joined] = field(default_factory=dict, compare=False)
 
     def names(self, model: type[Model], order: Order) -> list[str]:
         """Of the fields: what a list is ordered by is always among them."""
         names = self.fields | {key.name for key in order.keys} | {"id"}
         return [name for name in model._meta.fields_db_projection if name in names]
 
-    def columns(self, model: type[Model], order: Order) -> str:
+    def joined(self, model: type[Model], order: Order) -> Joined:
         """For a SELECT of the rows as `t`."""
-        known = self._columns.get(order)
+        known = self._joined.get(order)
         if known is None:
-            self._columns.clear()
-            known = self._columns[order] = self._selected(model, order)
+            self._joined.clear()
+            known = self._joined[order] = self._join(model, order)
         return known
 
-    def _selected(self, model: type[Model], order: Order) -> str:
+    def _join(self, model: type[Model], order: Order) -> Joined:
         own = database.columns(model, "t", self.names(model, order))
-        lists = [f'{each.expression()} AS "{each.name}"' for each in self.branches]
-        return ", ".join((own, *lists))
+        lists = [each.joined() for each in self.branches]
+        return Joined(
+            ", ".join((own, *(each.columns for each in lists))),
+            " ".join(each.join for each in lists).strip(),
+        )
 
 
 @dataclass(frozen=True)
 class Branch(Generic[M]):
     """
-    A part of each row's list, from one of its ends, as one value of the row.
+    A part of each row's list, from one of its ends.
 
-    :param name: what the row calls it.
+    :param name: what the rows call it.
     """
 
     name: str
@@ -85,23 +92,32 @@ class Branch(Generic[M]):
         lists = [each.name for each in self.wanted.branches]
         return [*(f"t.{name}" for name in fields), *lists]
 
-    def lists(self, read: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-        """Of what was read of each list: its rows, as they are shown."""
-        size = self.part.size
-        found = [rows if len(rows) <= size else rows[:size] for rows in read]
-        return [rows[::-1] for rows in found] if self.part.backwards else found
+    def read(self, rows: Mapping[str, Sequence[Any]]) -> Columns:
+        """What each row's list has in each of the columns, and one row too much."""
+        return arrays.read(rows, self.name, len(self.names))
 
-    def expression(self) -> str:
-        """One row more than a page holds, in the part's direction."""
+    def shown(self, column: list[Sequence[Any]]) -> list[Sequence[Any]]:
+        """What a page shows of a column of each list."""
+        size = self.part.size
+        found = [each if len(each) <= size else each[:size] for each in column]
+        return [each[::-1] for each in found] if self.part.backwards else found
+
+    def joined(self) -> Joined:
+        """Beside the page's rows: one row more than a page holds."""
+        return arrays.joined(self.name, *self._selected)
+
+    @property
+    def _selected(self) -> tuple[list[str], str, list[str]]:
+        """Columns, and where from; what lies below. In the part's direction."""
         nested, part = self.nested, self.part
         projection = nested.model._meta.fields_db_projection
         fields = self.wanted.names(nested.model, nested.order)
-        return arrays.of(
-            [f"t.{projection[name]}" for name in fields],
-            # First, as `t` is the row outside until the list's own comes.
+        # First, as `t` is the row outside until the list's own comes.
+        rest = (
             f"FROM (SELECT t.id AS id) AS parent, {nested.rows} "
             f"WHERE {nested.parent} = parent.id "
             f"ORDER BY {nested.order.by(backwards=part.backwards)} "
-            f"LIMIT {part.size + 1}",
-            arrays=[each.expression() for each in self.wanted.branches],
+            f"LIMIT {part.size + 1}"
         )
+        below = [arrays.of(*each._selected) for each in self.wanted.branches]
+        return [f"t.{projection[name]}" for name in fields], rest, below

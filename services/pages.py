@@ -22,6 +22,7 @@ from uuid import UUID
 from tortoise.models import Model
 
 from models import database
+from models.arrays import Joined
 from models.database import Row
 from services.branches import Wanted
 from services.errors import BadRequest
@@ -270,12 +271,18 @@ async def page(
     :param wanted: what somebody will look at; None: all of the fields.
     """
     within = where.copy().add_part(order, part)
-    columns = wanted.columns(model, order) if wanted else database.columns(model, "t")
+    joined = (
+        wanted.joined(model, order) if wanted else Joined(database.columns(model, "t"))
+    )
+    by = order.by(backwards=part.backwards)
+    found = (
+        f"{model._meta.db_table} t WHERE {within} ORDER BY {by} LIMIT {part.size + 1}"
+    )
+    if joined.join:
+        # Only to what the page shows, whatever PostgreSQL thinks of its tables.
+        found = f"(SELECT * FROM {found}) t {joined.join} ORDER BY {by}"
     rows = await database.fetch_rows(
-        f"SELECT {columns} FROM {model._meta.db_table} t "
-        f"WHERE {within} ORDER BY {order.by(backwards=part.backwards)} "
-        f"LIMIT {part.size + 1}",
-        *within.values,
+        f"SELECT {joined.columns} FROM {found}", *within.values
     )
     outside = await _outside(model, order, part, where)
     return assembled(model, order, part, rows, **outside)

@@ -169,9 +169,12 @@ async def both(
 
 
 async def furnish(house: House) -> None:
-    for _ in range(3):
-        app = await house.app()
-        await house.associate(app, await house.source(app))
+    """Lists of different lengths, and one of nothing."""
+    apps = [await house.app() for _ in range(4)]
+    sources = [await house.source() for _ in range(4)]
+    for number, app in enumerate(apps):
+        for source in sources[4 - number :]:
+            await house.associate(app, source)
 
 
 def without_ids(content: bytes) -> bytes:

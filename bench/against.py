@@ -442,14 +442,14 @@ def _page(house: Measured, name: str, body: bytes) -> Contestant:
     return Contestant(name, house, lambda _: body, house.key)
 
 
-def workers(pace: Pace) -> None:
+def workers(pace: Pace, dialect: str) -> None:
     """Goal 6."""
     with ExitStack() as stack:
-        contestants = []
+        contestants, clusters = [], []
         for count in (1, 2):
             wecom = stack.enter_context(stand_in())
-            urls = stack.enter_context(databases("postgres"))
-            house = stack.enter_context(serving(urls["postgres"], wecom, workers=count))
+            urls = stack.enter_context(databases(dialect))
+            house = stack.enter_context(serving(urls[dialect], wecom, workers=count))
             each = Contestant(
                 f"{count} worker{'s' * (count > 1)}",
                 house,
@@ -458,11 +458,40 @@ def workers(pace: Pace) -> None:
             )
             asyncio.run(_first_logins(each))
             contestants.append(each)
+            clusters.append(cluster(urls.get("postgres")))
         one, two = contestants
-        title("Returning logins on postgres by one worker and by two, 64 connections")
+        title(f"Returning logins on {dialect} by one worker and by two, 64 connections")
         pace.take_turns(64, one, two)
         show(one, two)
-        goal("two workers against one", two.rate / one.rate, 1.7)
+        goal(f"{dialect}, two workers against one", two.rate / one.rate, 1.7)
+        (server, others), _ = [
+            costs(*each) for each in zip(contestants, clusters, strict=True)
+        ]
+        most = (os.cpu_count() or 1) * server / (server + others)
+        print(f"  - two that cost no more a login than one reach {most:.2f}: cores x")
+        print("    server / (server + those who share them)", flush=True)
+
+
+def costs(contestant: Contestant, cluster: int | None) -> tuple[float, float]:
+    """Microseconds of CPU that a login costs the server, and everybody else."""
+
+    def used() -> dict[str, float]:
+        database = {} if cluster is None else {"PostgreSQL": cpu(cluster)}
+        return {
+            "the server": contestant.server.cpu(),
+            **database,
+            "WeCom's stand-in": sum(map(cpu, stand_ins())),
+            "the clients": time.process_time(),
+        }
+
+    before, rounds = used(), len(contestant.rounds)
+    asyncio.run(contestant.take(64, 2))
+    count = contestant.rounds[rounds].count
+    spent = {who: (now - before[who]) / count * 1e6 for who, now in used().items()}
+    told = ", ".join(f"{who} {each:.0f}" for who, each in spent.items())
+    print(f"  - CPU µs a login, {contestant.name}: {told}", flush=True)
+    server = spent.pop("the server")
+    return server, sum(spent.values())
 
 
 def upstream() -> None:
@@ -519,17 +548,26 @@ class StandIn:
     port: int
 
     def cpu(self) -> float:
-        """Of whichever process listens there."""
-        return cpu(self._pid())
+        """Of whoever plays WeCom."""
+        return sum(map(cpu, stand_ins()))
 
-    def _pid(self) -> int:
-        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        found = [
-            int(each)
-            for each in children
-            if "standin.py" in Path(f"/proc/{each}/cmdline").read_text()
-        ]
-        return found[-1]
+
+def stand_ins() -> list[int]:
+    """The processes that play WeCom at the moment."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [
+        int(each)
+        for each in children
+        if "standin.py" in Path(f"/proc/{each}/cmdline").read_text()
+    ]
+
+
+def cluster(url: str | None) -> int | None:
+    """The first of PostgreSQL's processes."""
+    if url is None:
+        return None
+    folder = Path(url.partition("host=")[2])
+    return int((folder / "postmaster.pid").read_text().split()[0])
 
 
 def _place(urls: dict[str, str], dialect: str) -> str:
@@ -574,14 +612,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+")
     options = parser.parse_args()
     pace, node = Pace(options.rounds, options.seconds), Node(options.cache)
-    goals: dict[str, Callable[[], None]] = {
+    goals: dict[str, Callable[[], object]] = {
         "instruments": lambda: instruments(pace),
         "postgres": lambda: logins(pace, node, "postgres"),
         "sqlite": lambda: logins(pace, node, "sqlite"),
         "lists": lambda: nested_lists(pace, node),
         "small": lambda: small_queries(pace),
         "long": lambda: long_lists(pace, options.users),
-        "workers": lambda: workers(pace),
+        "workers": lambda: [workers(pace, each) for each in ("postgres", "sqlite")],
         "upstream": upstream,
     }
     wanted = options.only or list(goals)

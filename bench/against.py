@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -442,56 +443,66 @@ def _page(house: Measured, name: str, body: bytes) -> Contestant:
     return Contestant(name, house, lambda _: body, house.key)
 
 
-def workers(pace: Pace, dialect: str) -> None:
+def workers(pace: Pace) -> None:
     """Goal 6."""
-    with ExitStack() as stack:
-        contestants, clusters = [], []
-        for count in (1, 2):
+    for dialect in ("postgres", "sqlite"):
+        with ExitStack() as stack:
             wecom = stack.enter_context(stand_in())
-            urls = stack.enter_context(databases(dialect))
-            house = stack.enter_context(serving(urls[dialect], wecom, workers=count))
-            each = Contestant(
-                f"{count} worker{'s' * (count > 1)}",
-                house,
-                hefu_logins(house),
-                good=b'"LoginSuccess"',
+            one, two = (
+                stack.enter_context(_by_workers(count, dialect, wecom))
+                for count in (1, 2)
             )
-            asyncio.run(_first_logins(each))
-            contestants.append(each)
-            clusters.append(cluster(urls.get("postgres")))
-        one, two = contestants
-        title(f"Returning logins on {dialect} by one worker and by two, 64 connections")
-        pace.take_turns(64, one, two)
-        show(one, two)
-        goal(f"{dialect}, two workers against one", two.rate / one.rate, 1.7)
-        (server, others), _ = [
-            costs(*each) for each in zip(contestants, clusters, strict=True)
-        ]
-        most = (os.cpu_count() or 1) * server / (server + others)
-        print(f"  - two that cost no more a login than one reach {most:.2f}: cores x")
-        print("    server / (server + those who share them)", flush=True)
+            names = f"{dialect} by one worker and by two"
+            title(f"Returning logins on {names}, 64 connections")
+            pace.take_turns(64, one.contestant, two.contestant)
+            show(one.contestant, two.contestant)
+            ratio = two.contestant.rate / one.contestant.rate
+            goal(f"{dialect}, two workers against one", ratio, 1.7)
+            whole = one.tell_costs()
+            two.tell_costs()
+            rate = one.contestant.rounds[-1].rate
+            most = min(2, len(os.sched_getaffinity(0)) * 1e6 / whole / rate)
+            print(f"  - if all cores did nothing else: {most:.2f}", flush=True)
 
 
-def costs(contestant: Contestant, cluster: int | None) -> tuple[float, float]:
-    """Microseconds of CPU that a login costs the server, and everybody else."""
+@dataclass(frozen=True)
+class Shared:
+    """A server, and who shares the machine with it."""
 
-    def used() -> dict[str, float]:
-        database = {} if cluster is None else {"PostgreSQL": cpu(cluster)}
-        return {
-            "the server": contestant.server.cpu(),
-            **database,
-            "WeCom's stand-in": sum(map(cpu, stand_ins())),
-            "the clients": time.process_time(),
+    contestant: Contestant
+    others: dict[str, Callable[[], float]]
+
+    def tell_costs(self) -> float:
+        """Microseconds of CPU that one more round's logins cost, each, in all."""
+        used = {"the server": self.contestant.server.cpu, **self.others}
+        before = {who: told() for who, told in used.items()}
+        asyncio.run(self.contestant.take(64, 2))
+        count = self.contestant.rounds[-1].count
+        spent = {who: (used[who]() - before[who]) / count * 1e6 for who in used}
+        told = ", ".join(f"{who} {each:.0f}" for who, each in spent.items())
+        print(f"  - CPU µs a login, {self.contestant.name}: {told}", flush=True)
+        return sum(spent.values())
+
+
+@contextmanager
+def _by_workers(count: int, dialect: str, wecom: int) -> Generator[Shared]:
+    with (
+        databases(dialect) as urls,
+        serving(urls[dialect], wecom, workers=count) as house,
+    ):
+        name = f"{count} worker{'s' * (count > 1)}"
+        logins = hefu_logins(house)
+        contestant = Contestant(name, house, logins, good=b'"LoginSuccess"')
+        asyncio.run(_first_logins(contestant))
+        others = {
+            "WeCom's stand-in": StandIn(wecom).cpu,
+            "the clients": time.process_time,
         }
-
-    before, rounds = used(), len(contestant.rounds)
-    asyncio.run(contestant.take(64, 2))
-    count = contestant.rounds[rounds].count
-    spent = {who: (now - before[who]) / count * 1e6 for who, now in used().items()}
-    told = ", ".join(f"{who} {each:.0f}" for who, each in spent.items())
-    print(f"  - CPU µs a login, {contestant.name}: {told}", flush=True)
-    server = spent.pop("the server")
-    return server, sum(spent.values())
+        if dialect == "postgres":
+            place = Path(_place(urls, dialect)) / "postmaster.pid"
+            postmaster = int(place.read_text().split()[0])
+            others["PostgreSQL"] = partial(cpu, postmaster)
+        yield Shared(contestant, others)
 
 
 def upstream() -> None:
@@ -548,26 +559,17 @@ class StandIn:
     port: int
 
     def cpu(self) -> float:
-        """Of whoever plays WeCom."""
-        return sum(map(cpu, stand_ins()))
+        """Of whichever process listens there."""
+        return cpu(self._pid())
 
-
-def stand_ins() -> list[int]:
-    """The processes that play WeCom at the moment."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [
-        int(each)
-        for each in children
-        if "standin.py" in Path(f"/proc/{each}/cmdline").read_text()
-    ]
-
-
-def cluster(url: str | None) -> int | None:
-    """The first of PostgreSQL's processes."""
-    if url is None:
-        return None
-    folder = Path(url.partition("host=")[2])
-    return int((folder / "postmaster.pid").read_text().split()[0])
+    def _pid(self) -> int:
+        children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        found = [
+            int(each)
+            for each in children
+            if "standin.py" in Path(f"/proc/{each}/cmdline").read_text()
+        ]
+        return found[-1]
 
 
 def _place(urls: dict[str, str], dialect: str) -> str:
@@ -612,14 +614,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+")
     options = parser.parse_args()
     pace, node = Pace(options.rounds, options.seconds), Node(options.cache)
-    goals: dict[str, Callable[[], object]] = {
+    goals: dict[str, Callable[[], None]] = {
         "instruments": lambda: instruments(pace),
         "postgres": lambda: logins(pace, node, "postgres"),
         "sqlite": lambda: logins(pace, node, "sqlite"),
         "lists": lambda: nested_lists(pace, node),
         "small": lambda: small_queries(pace),
         "long": lambda: long_lists(pace, options.users),
-        "workers": lambda: [workers(pace, each) for each in ("postgres", "sqlite")],
+        "workers": lambda: workers(pace),
         "upstream": upstream,
     }
     wanted = options.only or list(goals)

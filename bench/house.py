@@ -79,12 +79,16 @@ class Measured:
 
 
 def cpu(pid: int) -> float:
-    """Seconds of CPU that a process and its children have used, to the nanosecond."""
-    # `stat` counts ticks of ten milliseconds, and whoever sleeps through them is free.
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    own = sum(int((each / "schedstat").read_text().split()[0]) for each in threads)
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own / 1e9 + sum(cpu(int(child)) for child in children)
+    """Seconds of CPU that a process and its children that still run have used."""
+    used = 0.0
+    # Some of them end while they are looked at.
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        used += sum(cpu(int(child)) for child in children)
+        # To the nanosecond: `stat` counts ticks, and who sleeps through them is free.
+        for each in Path(f"/proc/{pid}/task").iterdir():
+            used += int((each / "schedstat").read_text().split()[0]) / 1e9
+    return used
 
 
 def free_port() -> int:

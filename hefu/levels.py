@@ -24,7 +24,8 @@ class Level:
     """
     All pages of one depth: their rows, one after the other, by columns.
 
-    :param columns: what the rows hold, as the driver gives it, by its names.
+    :param columns: what the rows hold, as the driver gives it, by the names that the
+        statement has for it.
     :param parts: which of the rows are each page's.
     :param connections: makes objects of the pages, for what is more than their rows.
     """
@@ -45,7 +46,7 @@ class Level:
     def of(cls, connection: Connection[Any]) -> Level:
         """Of the one page that a query begins with."""
         rows = connection.page.rows
-        # Of no rows there are no columns, whatever they are called.
+        # Without a row nothing says what the columns are called; nobody asks for them.
         names = rows[0].keys() if rows else ()
         columns = dict(zip(names, zip(*rows, strict=True), strict=True))
         return cls(columns, [slice(None)], connection.viewer, lambda: [connection])

@@ -1,13 +1,14 @@
 """
 Lists that a page's rows have, read by the statement that reads the page.
 
-They come by columns, as they are shown: of fifty sources with three apps each, fifty
-arrays of ids and fifty of names. PostgreSQL joins each list, and is not asked for an
-array of records, which took it 585 µs a page where this takes 360, and asyncpg 330
-where this takes 220. SQLite, which joins no such thing, gives one text of JSON.
+They come by columns, since that is how `hefu/rows.py` shows them: of fifty sources with
+three apps each, fifty arrays of ids and fifty of names. For such a page PostgreSQL took
+585 µs with an array of records for each source, and takes 360 with a join for each
+list; asyncpg took 330 µs to read it, and takes 220. SQLite has no LATERAL, and gives a
+text of JSON for each source.
 
-A list within such a list is an array of records in PostgreSQL all the same, as arrays
-of different lengths make no array.
+In PostgreSQL a list within such a list is an array of records all the same: arrays of
+different lengths cannot be gathered to an array.
 """
 
 from __future__ import annotations
@@ -20,61 +21,65 @@ import orjson
 
 from models import database
 
+Columns = list[list[Sequence[Any]]]
+"""Of many lists: for each column, what each list has there."""
+
 
 @dataclass(frozen=True, slots=True)
-class Joined:
-    """What a SELECT names, and what it joins for it."""
+class Selection:
+    """What a SELECT names, and what has to be joined for it."""
 
     columns: str
     join: str = ""
 
 
-def joined(
+def beside(
     name: str, columns: Sequence[str], rest: str, arrays: Sequence[str]
-) -> Joined:
+) -> Selection:
     """
-    The list `name`, of each row.
+    Has a SELECT read the list `name` of each of its rows.
 
-    :param rest: of the subselect: FROM, and what follows it, LIMIT being the last.
-    :param arrays: more columns, each of which `of` gave.
+    :param columns: of the list's own rows.
+    :param rest: of the list's subselect: FROM, and what follows it, LIMIT being the
+        last. With one, and under nothing but what gathers it, it keeps its order.
+    :param arrays: more columns, each of them what `within` gave.
     """
     if database.dialect() == "sqlite":
-        return Joined(f'{of(columns, rest, arrays)} AS "{name}"')
+        return Selection(f'{_json(columns, rest, arrays)} AS "{name}"')
     every = [*columns, *arrays]
     selected = ", ".join(f"{each} AS c{n}" for n, each in enumerate(every))
     gathered = ", ".join(f"array_agg(c{n}) AS c{n}" for n in range(len(every)))
-    return Joined(
+    return Selection(
         ", ".join(f'"{name}".c{n} AS "{name}.{n}"' for n in range(len(every))),
         f"CROSS JOIN LATERAL (SELECT {gathered}"
         f' FROM (SELECT {selected} {rest}) AS listed) AS "{name}"',
     )
 
 
-def of(columns: Sequence[str], rest: str, arrays: Sequence[str]) -> str:
-    """An expression for a list within a list; see `joined`."""
+def within(columns: Sequence[str], rest: str, arrays: Sequence[str]) -> str:
+    """An expression for a list within a list; of what, `beside` says."""
     if database.dialect() == "sqlite":
         return _json(columns, rest, arrays)
-    # A record around it: see above.
+    # A record of one: PostgreSQL gathers records, whatever length of array they hold.
     return f"ROW(ARRAY(SELECT ROW({', '.join((*columns, *arrays))}) {rest}))"
 
 
-def read(
-    rows: Mapping[str, Sequence[Any]], name: str, count: int
-) -> list[list[Sequence[Any]]]:
+def read(rows: Mapping[str, Sequence[Any]], name: str, count: int) -> Columns:
     """
-    Of each of its `count` columns: what each row's list has there.
+    The lists `name` of all rows, which have `count` columns.
 
-    :param rows: by columns.
+    :param rows: what the statement gave, by columns.
     """
     if name not in rows:
         columns = [rows[f"{name}.{n}"] for n in range(count)]
-        # Of nothing PostgreSQL makes no array.
+        # PostgreSQL gathers nothing to NULL.
         return [[each or () for each in column] for column in columns]
     every = [_by_columns(value, count) for value in rows[name]]
     return [list(each) for each in zip(*every, strict=True)]
 
 
 def _by_columns(value: Any, count: int) -> Iterable[Sequence[Any]]:
+    """Of SQLite a text, or a list that was in one; of PostgreSQL a record of one."""
     if isinstance(value, str):
         value = orjson.loads(value)
     if isinstance(value, list):
@@ -84,7 +89,6 @@ def _by_columns(value: Any, count: int) -> Iterable[Sequence[Any]]:
 
 
 def _json(columns: Sequence[str], rest: str, arrays: Sequence[str]) -> str:
-    # A LIMIT keeps SQLite from dropping the order of a subselect.
     selected = [f"{each} AS c{n}" for n, each in enumerate((*columns, *arrays))]
     plain = [f"c{n}" for n in range(len(columns))]
     nested = [f"json(c{n})" for n in range(len(columns), len(selected))]

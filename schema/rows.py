@@ -20,6 +20,7 @@ from tortoise.models import Model
 
 import models
 from models import ids
+from models.arrays import Columns
 from schema.app import App
 from schema.context import Context
 from schema.identity_source import (
@@ -33,7 +34,7 @@ from schema.pages import Connection
 from schema.user import User
 from services import pages
 from services.batches import PartOf
-from services.branches import Branch, Columns
+from services.branches import Branch
 from services.pages import Page
 
 

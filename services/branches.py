@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from tortoise.models import Model
 
 from models import arrays, database
-from models.arrays import Joined
+from models.arrays import Columns, Selection
 
 if TYPE_CHECKING:
     from services.pages import Order, Part
 
 M = TypeVar("M", bound=Model)
-
-Columns = list[list[Sequence[Any]]]
-"""Of many lists: by column, by list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +45,27 @@ class Wanted:
     fields: frozenset[str]
     branches: tuple[Branch[Any], ...] = ()
     # Of the last order: most documents want the same each time.
-    _joined: dict[Order, Joined] = field(default_factory=dict, compare=False)
+    _selections: dict[Order, Selection] = field(default_factory=dict, compare=False)
 
     def names(self, model: type[Model], order: Order) -> list[str]:
         """Of the fields: what a list is ordered by is always among them."""
         names = self.fields | {key.name for key in order.keys} | {"id"}
         return [name for name in model._meta.fields_db_projection if name in names]
 
-    def joined(self, model: type[Model], order: Order) -> Joined:
+    def selection(self, model: type[Model], order: Order) -> Selection:
         """For a SELECT of the rows as `t`."""
-        known = self._joined.get(order)
+        known = self._selections.get(order)
         if known is None:
-            self._joined.clear()
-            known = self._joined[order] = self._join(model, order)
+            self._selections.clear()
+            known = self._selections[order] = self._select(model, order)
         return known
 
-    def _join(self, model: type[Model], order: Order) -> Joined:
+    def _select(self, model: type[Model], order: Order) -> Selection:
         own = database.columns(model, "t", self.names(model, order))
-        lists = [each.joined() for each in self.branches]
-        return Joined(
+        lists = [each.selection() for each in self.branches]
+        return Selection(
             ", ".join((own, *(each.columns for each in lists))),
-            " ".join(each.join for each in lists).strip(),
+            " ".join(each.join for each in lists if each.join),
         )
 
 
@@ -93,7 +90,7 @@ class Branch(Generic[M]):
         return [*(f"t.{name}" for name in fields), *lists]
 
     def read(self, rows: Mapping[str, Sequence[Any]]) -> Columns:
-        """What each row's list has in each of the columns, and one row too much."""
+        """Each row's list, with up to one row more than a page shows."""
         return arrays.read(rows, self.name, len(self.names))
 
     def shown(self, column: list[Sequence[Any]]) -> list[Sequence[Any]]:
@@ -102,13 +99,15 @@ class Branch(Generic[M]):
         found = [each if len(each) <= size else each[:size] for each in column]
         return [each[::-1] for each in found] if self.part.backwards else found
 
-    def joined(self) -> Joined:
-        """Beside the page's rows: one row more than a page holds."""
-        return arrays.joined(self.name, *self._selected)
+    def selection(self) -> Selection:
+        """For a SELECT of the rows that have the lists, as `t`."""
+        return arrays.beside(self.name, *self._parts())
 
-    @property
-    def _selected(self) -> tuple[list[str], str, list[str]]:
-        """Columns, and where from; what lies below. In the part's direction."""
+    def _parts(self) -> tuple[list[str], str, list[str]]:
+        """
+        What `models.arrays` makes a subselect of: columns, FROM and what follows, and
+        the lists below. In the part's direction, one row more than a page holds.
+        """
         nested, part = self.nested, self.part
         projection = nested.model._meta.fields_db_projection
         fields = self.wanted.names(nested.model, nested.order)
@@ -119,5 +118,5 @@ class Branch(Generic[M]):
             f"ORDER BY {nested.order.by(backwards=part.backwards)} "
             f"LIMIT {part.size + 1}"
         )
-        below = [arrays.of(*each._selected) for each in self.wanted.branches]
+        below = [arrays.within(*each._parts()) for each in self.wanted.branches]
         return [f"t.{projection[name]}" for name in fields], rest, below

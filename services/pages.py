@@ -22,7 +22,7 @@ from uuid import UUID
 from tortoise.models import Model
 
 from models import database
-from models.arrays import Joined
+from models.arrays import Selection
 from models.database import Row
 from services.branches import Wanted
 from services.errors import BadRequest
@@ -271,18 +271,21 @@ async def page(
     :param wanted: what somebody will look at; None: all of the fields.
     """
     within = where.copy().add_part(order, part)
-    joined = (
-        wanted.joined(model, order) if wanted else Joined(database.columns(model, "t"))
+    selection = (
+        wanted.selection(model, order)
+        if wanted
+        else Selection(database.columns(model, "t"))
     )
     by = order.by(backwards=part.backwards)
     found = (
         f"{model._meta.db_table} t WHERE {within} ORDER BY {by} LIMIT {part.size + 1}"
     )
-    if joined.join:
-        # Only to what the page shows, whatever PostgreSQL thinks of its tables.
-        found = f"(SELECT * FROM {found}) t {joined.join} ORDER BY {by}"
+    if selection.join:
+        # To the page's rows alone: PostgreSQL might read every row's lists before it
+        # takes fifty. A join promises no order, so it is said again.
+        found = f"(SELECT * FROM {found}) t {selection.join} ORDER BY {by}"
     rows = await database.fetch_rows(
-        f"SELECT {joined.columns} FROM {found}", *within.values
+        f"SELECT {selection.columns} FROM {found}", *within.values
     )
     outside = await _outside(model, order, part, where)
     return assembled(model, order, part, rows, **outside)

@@ -25,12 +25,10 @@ const SOURCES = {
 };
 const APPS = {
   name: 'apps',
-  text: `SELECT * FROM (
-    SELECT t.id, t.name, a.identity_source_id AS parent, ROW_NUMBER() OVER
-      (PARTITION BY a.identity_source_id ORDER BY t.id) AS rank
-    FROM associations a JOIN apps t ON t.id = a.app_id
-    WHERE a.identity_source_id = ANY($1)
-  ) AS ranked WHERE rank <= $2 ORDER BY parent, rank`,
+  text: `SELECT parent.id AS parent, listed.id, listed.name
+    FROM unnest($1::uuid[]) AS parent (id) CROSS JOIN LATERAL (
+      SELECT t.id, t.name FROM associations a JOIN apps t ON t.id = a.app_id
+      WHERE a.identity_source_id = parent.id ORDER BY t.id LIMIT $2) AS listed`,
 };
 
 // All the sources of a page ask at once: one statement for all of them.

@@ -50,6 +50,18 @@ PLANNED = [
         node { __typename accountAssociation { mode } apps { nodes { enabled } } } } }
     } } }
     """,
+    # Lists of a page from its end, and behind a cursor, in an order of two columns.
+    """
+    query($after: String!) {
+      identitySources(last: 2, filter: { enabled: true },
+          orderBy: { field: DISPLAY_NAME, direction: DESC }) {
+        nodes { id apps { nodes { id } } } pageInfo { hasPreviousPage }
+      }
+      apps(first: 2, after: $after, orderBy: { field: NAME, direction: ASC }) {
+        nodes { id identitySources(last: 1) { nodes { id } } } pageInfo { hasNextPage }
+      }
+    }
+    """,
     # What Apollo, Relay and urql send.
     "{ ... { __typename } }",
     "{ ...F } fragment F on Query { __typename }",
@@ -159,22 +171,28 @@ def count(monkeypatch: pytest.MonkeyPatch) -> Count:
 
 
 async def both(
-    house: House, query: str, monkeypatch: pytest.MonkeyPatch
+    house: House, query: str, after: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[bytes, bytes]:
-    token, variables = await house.key(Role.VIEWER), {"n": 2, "no": False}
+    token = await house.key(Role.VIEWER)
+    variables = {"n": 2, "no": False, "after": after}
     planned = await house.post(query, variables, token=token)
     monkeypatch.setattr(plans, "HAS_PLANS", False)
     executed = await house.post(query, variables, token=token)
     return planned.content, executed.content
 
 
-async def furnish(house: House) -> None:
-    """Lists of different lengths, and one of nothing."""
+async def furnish(house: House) -> str:
+    """Lists of different lengths, and of nothing; the first app's cursor, by name."""
     apps = [await house.app() for _ in range(4)]
     sources = [await house.source() for _ in range(4)]
     for number, app in enumerate(apps):
         for source in sources[4 - number :]:
             await house.associate(app, source)
+    order = "orderBy: { field: NAME, direction: ASC }"
+    query = f"{{ apps(first: 1, {order}) {{ pageInfo {{ endCursor }} }} }}"
+    data = await house.data(query, token=await house.key())
+    cursor: str = data["apps"]["pageInfo"]["endCursor"]
+    return cursor
 
 
 def without_ids(content: bytes) -> bytes:
@@ -199,9 +217,9 @@ def errors_of(content: bytes) -> list[str] | int:
 async def test_a_plan_answers_as_the_executor_does(
     house: House, query: str, count: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await furnish(house)
+    after = await furnish(house)
     before = count.answered
-    planned, executed = await both(house, query, monkeypatch)
+    planned, executed = await both(house, query, after, monkeypatch)
     assert b'"errors"' not in planned
     assert planned == executed
     assert count.answered == before + 1
@@ -211,9 +229,9 @@ async def test_a_plan_answers_as_the_executor_does(
 async def test_what_goes_wrong_is_told_by_the_executor(
     house: House, query: str, count: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await furnish(house)
+    after = await furnish(house)
     before = count.answered
-    planned, executed = await both(house, query, monkeypatch)
+    planned, executed = await both(house, query, after, monkeypatch)
     assert b'"errors"' in planned
     assert without_ids(planned) == without_ids(executed)
     assert count.answered == before
@@ -223,9 +241,9 @@ async def test_what_goes_wrong_is_told_by_the_executor(
 async def test_what_has_no_plan_is_executed(
     house: House, query: str, count: Count, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await furnish(house)
+    after = await furnish(house)
     before = count.answered
-    planned, executed = await both(house, query, monkeypatch)
+    planned, executed = await both(house, query, after, monkeypatch)
     assert planned == executed
     assert count.answered == before
 

@@ -3,9 +3,9 @@ Lists that a page's rows have, read by the statement that reads the page.
 
 They come by columns, since that is how `hefu/rows.py` shows them: of fifty sources with
 three apps each, fifty arrays of ids and fifty of names. For such a page PostgreSQL took
-585 µs with an array of records for each source, and takes 360 with a join for each
-list; asyncpg took 330 µs to read it, and takes 220. SQLite has no LATERAL, and gives a
-text of JSON for each source.
+450 to 590 µs with an array of records for each source, and takes 360 with a join for
+each list; asyncpg took 250 to 350 µs to read it, and takes 220 (docs/performance.md).
+SQLite has no LATERAL, and gives a text of JSON for each source.
 
 In PostgreSQL a list within such a list is an array of records all the same: arrays of
 different lengths cannot be gathered to an array.

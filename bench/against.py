@@ -63,6 +63,7 @@ FLOORS = {
     "httpx": "the floor, WeCom called by httpx",
     "graphql": "the floor, by httpx and behind GraphQL",
     "reserved": "the floor, so and with the code reserved",
+    "together": "the floor, so and each moment's statements as one",
 }
 
 
@@ -209,6 +210,8 @@ def logins(pace: Pace, node: Node, dialect: str) -> None:
             place = _beside(place, "floor.db")
             floor.prepare_file(place)
         for step, name in FLOORS.items():
+            if step == "together" and dialect == "sqlite":
+                continue
             server = stack.enter_context(_floor(step, place, wecom))
             asked = codes() if step in {"bare", "httpx"} else in_graphql("app", "bench")
             all_of_them.append(Contestant(name, server, asked))

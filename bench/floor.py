@@ -3,13 +3,14 @@ The floor: the barest that does the work of a request, and keeps no promise.
 
 A returning login is two calls to WeCom, one statement that reads and one step that
 writes by the driver itself, one ES256 signature, behind plain Starlette on the server
-that serves Hefu. No rates, no state, no checks, no errors, and no batches: each does
-its own. Each step of the ladder adds what Hefu may not leave out:
+that serves Hefu. No rates, no state, no checks, no errors. Each step of the ladder adds
+what Hefu may not leave out:
 
     bare      raw sockets to WeCom, JSON in and out
     httpx     WeCom called by httpx, over Hefu's transport
     graphql   behind GraphQL as well: Strawberry's types, Hefu's endpoint and plans
     reserved  and the code is reserved before WeCom is asked about it
+    together  and what several want of PostgreSQL at one moment is one statement
 
 On SQLite, which the loop uses in its own thread, as on PostgreSQL. And beside it:
 
@@ -25,7 +26,7 @@ import hashlib
 import os
 import secrets
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
@@ -46,6 +47,7 @@ from strawberry.types import Info
 from hefu import inputs
 from hefu.endpoint import GraphQLEndpoint
 from hefu.heads import Head
+from models.turns import Turns
 from wecom.client import Direct
 from wecom.transport import Transport
 
@@ -63,6 +65,7 @@ HEADER = base64.urlsafe_b64encode(b'{"alg":"ES256"}')
 MEMBERS = [(number, f"member{number}", "{}") for number in range(200)]
 MEMBER = "INSERT INTO floor_accounts VALUES ($1, $2, $3)"
 READ = "SELECT id, profile FROM floor_accounts WHERE subject = $1"
+READ_ALL = "SELECT id, profile, subject FROM floor_accounts WHERE subject = ANY($1)"
 PROFILE = "UPDATE floor_accounts SET profile = $2 WHERE id = $1"
 SESSION = "INSERT INTO floor_sessions VALUES ($1, $2, $3, CURRENT_TIMESTAMP)"
 EVENT = "INSERT INTO floor_events VALUES ($1, $2, $3, CURRENT_TIMESTAMP)"
@@ -72,6 +75,7 @@ WITH a AS (UPDATE floor_accounts SET profile = $2 WHERE id = $1),
 INSERT INTO floor_events VALUES ($5, $1, 'login.succeeded', now())
 """
 RESERVE = "INSERT INTO floor_codes VALUES ($1)"
+RESERVE_ALL = "INSERT INTO floor_codes SELECT unnest($1::text[])"
 PAGE = """
 SELECT s.id, s.identifier, s.display_name, x.ids, x.names
 FROM (SELECT * FROM identity_sources ORDER BY id LIMIT 51) s CROSS JOIN LATERAL (
@@ -153,6 +157,61 @@ class Postgres:
 
     async def write(self, account: int, profile: str, tokens: tuple[str, ...]) -> None:
         await self.pool.execute(WRITE, account, profile, *tokens)
+
+
+class Together:
+    """Has `do` done for all values of one moment; it gives a result for each."""
+
+    def __init__(self, do: Callable[[list[Any]], Awaitable[Sequence[Any]]]) -> None:
+        self._do = do
+        self._waiting: list[tuple[Any, asyncio.Future[Any]]] = []
+        self._turns = Turns(self._run)
+
+    async def ask(self, value: Any) -> Any:
+        self._turns.ask()
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((value, done))
+        return await done
+
+    async def _run(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        results = await self._do([value for value, _ in waiting])
+        for (_, done), result in zip(waiting, results, strict=True):
+            done.set_result(result)
+
+
+class Shared:
+    """PostgreSQL, asked as Hefu asks it."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+        self._reserving = Together(self._reserve)
+        self._reading = Together(self._accounts)
+        self._writing = Together(self._write)
+
+    async def reserve(self, digest: str) -> None:
+        # Whoever reserves them one by one is asked with the same codes.
+        await self._reserving.ask(f"together.{digest}")
+
+    async def account(self, subject: str) -> Any:
+        return await self._reading.ask(subject)
+
+    async def write(self, account: int, profile: str, tokens: tuple[str, ...]) -> None:
+        await self._writing.ask((account, profile, *tokens))
+
+    async def _reserve(self, digests: list[str]) -> Sequence[Any]:
+        await self._pool.execute(RESERVE_ALL, digests)
+        return digests
+
+    async def _accounts(self, subjects: list[str]) -> Sequence[Any]:
+        rows = await self._pool.fetch(READ_ALL, subjects)
+        found = {row["subject"]: row for row in rows}
+        return [found[subject] for subject in subjects]
+
+    async def _write(self, logins: list[tuple[Any, ...]]) -> Sequence[Any]:
+        # Rows are locked in one order, whoever else writes.
+        await self._pool.executemany(WRITE, sorted(logins))
+        return logins
 
 
 class Sqlite:
@@ -323,14 +382,18 @@ def create_app() -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
-        async with _opened(place) as database:
+        async with _opened(place) as opened:
+            database: Database = opened
             answer: Any
             if step == "lists" and isinstance(database, Postgres):
                 answer = _lists(database)
             else:
                 wecom = Sockets(port) if step == "bare" else Httpx(port)
-                login = Login(wecom, database, reserves=step == "reserved")
-                by_graphql = step in {"graphql", "reserved"}
+                if step == "together" and isinstance(database, Postgres):
+                    database = Shared(database.pool)
+                reserves = step in {"reserved", "together"}
+                login = Login(wecom, database, reserves=reserves)
+                by_graphql = reserves or step == "graphql"
                 answer = _graphql(login) if by_graphql else login.answer
             app.router.routes.append(Route("/graphql", answer, methods=["POST"]))
             yield

@@ -47,7 +47,7 @@ class Level:
         """Of the one page that a query begins with."""
         rows = connection.page.rows
         # Without a row nothing says what the columns are called; nobody asks for them.
-        names = rows[0].keys() if rows else ()
+        names: Iterable[str] = rows[0].keys() if rows else ()
         columns = dict(zip(names, zip(*rows, strict=True), strict=True))
         return cls(columns, [slice(None)], connection.viewer, lambda: [connection])
 

@@ -265,14 +265,15 @@ class Linking:
     async def _learn(
         self, trail: Trail, source: IdentitySource, code: str, deadline: Deadline
     ) -> _Learned:
-        member = await self._members.identify(source, code, deadline)
+        named = await self._members.identify(source, code, deadline)
+        member = named.member
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
         async def linked() -> bool:
             subject = member.userid.casefold()
             return await self._links.holder(source.corp_id, subject) is not None
 
-        told = await self._members.describe(source, member, linked=linked)
+        told = await self._members.describe(source, named, linked=linked)
         await self._problems.clear(source)
         return _Learned(Profile.of(member, told.profile), told.wecom_error_code)
 

@@ -200,7 +200,8 @@ class Login:
     async def _learn(self, course: _Course, deadline: Deadline) -> _Learned:
         """Who it is and what WeCom tells of them."""
         source, trail = course.entrance.source, course.trail
-        member = await self._members.identify(source, course.attempt.code, deadline)
+        named = await self._members.identify(source, course.attempt.code, deadline)
+        member = named.member
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
         async def linked() -> bool:
@@ -210,7 +211,7 @@ class Login:
                 trail.subject = ids.show(ids.USER, holder.user.id)
             return holder is not None
 
-        told = await self._members.describe(source, member, linked=linked)
+        told = await self._members.describe(source, named, linked=linked)
         await self._problems.clear_remembered(source)
         return _Learned(Profile.of(member, told.profile), told)
 

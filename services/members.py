@@ -40,6 +40,14 @@ class Told:
     rule: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Whom a code named, and the WeCom app that asked."""
+
+    member: wecom.Member
+    agent: wecom.Agent
+
+
 class Deadline:
     """
     Everything that one login asks of WeCom, in time for its answer.
@@ -100,7 +108,7 @@ class Members:
 
     async def identify(
         self, source: IdentitySource, code: str, deadline: Deadline
-    ) -> wecom.Member:
+    ) -> Named:
         """
         Whose code it is.
 
@@ -112,20 +120,21 @@ class Members:
             raise refusals.SourceMisconfigured(
                 "wecom.refusal_remembered", wecom_error_code=standing
             )
+        agent = self.agent(source)
         try:
             found = await self._client.member_for_code(
-                self.agent(source), code, sending=deadline.sending
+                agent, code, sending=deadline.sending
             )
         except wecom.WecomError as error:
             raise await self._refusal(source, error) from None
         if isinstance(found, wecom.Outsider):
             raise refusals.NotAMember("member.outsider")
-        return found
+        return Named(found, agent)
 
     async def describe(
         self,
         source: IdentitySource,
-        member: wecom.Member,
+        named: Named,
         *,
         linked: Callable[[], Awaitable[bool]],
     ) -> Told:
@@ -136,9 +145,10 @@ class Members:
             without a profile: asked only where there is none.
         :raises Refusal: by the second table of section 2.
         """
+        member = named.member
         try:
             profile = await self._client.profile(
-                self.agent(source), member.userid, user_ticket=member.user_ticket
+                named.agent, member.userid, user_ticket=member.user_ticket
             )
         except wecom.WecomError as error:
             return await self._untold(source, error, linked=linked)

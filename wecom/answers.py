@@ -87,9 +87,7 @@ def fields(body: bytes) -> Fields:
     which `json` would guess from bytes, likewise.
     """
     try:
-        read: object = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_constant=_no_number
-        )
+        read: object = _DECODER.decode(body.decode())
     except (ValueError, RecursionError):
         read = None
     if not isinstance(read, dict):
@@ -213,3 +211,6 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_number(constant: str) -> object:
     raise Malformed("NaN or Infinity")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)

@@ -24,6 +24,10 @@ class Context:
         """The request's own; most requests need none."""
         return Loaders.open(self.services.batches)
 
+    def forget(self) -> None:
+        """Whatever loaders have read: it is about to change."""
+        vars(self).pop("loaders", None)
+
     @classmethod
     def of(cls, caller: Caller, services: Services) -> Self:
         """The context of one request."""

@@ -322,6 +322,36 @@ async def test_pictures_come_with_the_identities(
     assert await statements.of(query) == 2
 
 
+async def test_each_field_of_a_mutation_shows_what_it_has_left_behind(
+    house: House,
+) -> None:
+    """Not what was read for the field before it."""
+    [source], [app] = await sources(1), await apps(1)
+    input = {
+        "appId": ids.show(ids.APP, app.id),
+        "identitySourceId": ids.show(ids.SOURCE, source.id),
+    }
+    shown = "{ app { identitySources { totalCount nodes { identifier } } } }"
+    data = await house.data(
+        "mutation($input: AppAssociationInput!) {"
+        f" first: associateApp(input: $input) {shown}"
+        f" then: dissociateApp(input: $input) {shown}"
+        f" last: associateApp(input: $input) {shown} }}",
+        {"input": input},
+        token=await house.key(),
+    )
+
+    one = {"totalCount": 1, "nodes": [{"identifier": "source-0"}]}
+    none: Json = {"totalCount": 0, "nodes": []}
+    assert [
+        data[key]["app"]["identitySources"] for key in ("first", "then", "last")
+    ] == [
+        one,
+        none,
+        one,
+    ]
+
+
 async def test_what_was_deleted_leaves_null_behind(house: House) -> None:
     entrance = await house.entrance()
     await entrance.log_in()

@@ -50,6 +50,9 @@ EPILOG = 'Completion: eval "$(hefu completion bash)"; zsh and fish likewise.'
 # More than any machine has cores for.
 MOST_WORKERS = 1000
 
+# A hundred years: what is to last longer needs no end.
+MOST_DAYS = 36_500
+
 
 class Failed(Exception):
     """The command cannot do what it was asked; the text says why and what to do."""
@@ -117,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     key.add_argument("--name", required=True)
     roles = [role.value for role in Role if role is not Role.MEMBER]
     key.add_argument("--role", required=True, choices=roles)
-    key.add_argument("--expires-in-days", type=float, metavar="D")
+    key.add_argument("--expires-in-days", type=_days, metavar="D")
     owner = add("create-owner", _create_owner, "an account that may do everything")
     owner.add_argument("--username", required=True)
     add("print-schema", _print_schema, "print the GraphQL schema")
@@ -149,6 +152,19 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def _days(text: str) -> timedelta:
+    """Reads an option that is a time in days, decimals allowed."""
+    try:
+        days = float(text)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no number of days above 0 and up to {MOST_DAYS}"
+        )
+    return timedelta(days=days)
 
 
 @asynccontextmanager
@@ -217,8 +233,8 @@ def _migrate(arguments: argparse.Namespace) -> None:
 
 def _create_api_key(arguments: argparse.Namespace) -> None:
     async def create(services: Services) -> None:
-        days = arguments.expires_in_days
-        expires_at = now() + timedelta(days=days) if days is not None else None
+        lifetime: timedelta | None = arguments.expires_in_days
+        expires_at = now() + lifetime if lifetime else None
         made = await services.api_keys.create_from_console(
             arguments.name, Role(arguments.role), expires_at
         )

@@ -114,7 +114,8 @@ def run(port: int) -> None:
             "hefu.demo:application",
             host="127.0.0.1",
             port=port,
-            log_level="warning",
+            log_level=settings.log_level,
+            metrics_listen=settings.metrics_listen,
             on_started=lambda host, port: _introduce(demo),
         )
     finally:
@@ -151,8 +152,10 @@ def _environment(port: int, sandbox_port: int) -> dict[str, str]:
         "HEFU_PUBLIC_URL": f"http://localhost:{port}",
         "HEFU_WECOM_URL": f"http://127.0.0.1:{sandbox_port}",
         "HEFU_GRAPHIQL": "on",
+        "HEFU_LOG_LEVEL": "warning",
     }
     given = {**_dotenv(Path(".env")), **os.environ}
+    own = {name: told for name, told in own.items() if f"{name}_FILE" not in given}
     for name in ("HEFU_SECRET_KEYS", "HEFU_SECRET_KEYS_FILE"):
         if name in given:
             return {**own, **_hefu(given)}

@@ -80,23 +80,23 @@ class Authentication:
 
     async def _person(self, origin: Origin, credential: str) -> Caller:
         token = await self._access_tokens.verify(credential)
+        if token.expired:
+            # Whatever became of the session: an app that always sends its token could
+            # not even log in again.
+            return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
         found = await self._find(token.session_id)
         if found is None:
-            # It was a session once, as we signed for it: its account is deleted. Or it
-            # is so long over that its record is gone too.
-            if token.expired:
-                return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
+            # It was a session once, as we signed for it: its account is deleted.
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         session, user, app_enabled, admin_access = found
         now = self._clock()
-        expired = token.expired or session.expires_at <= now
         if session.revoked_at is not None or user.status is not UserStatus.ACTIVE:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         if not app_enabled:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         if ids.read(ids.APP, token.app_id) != session.app_id:
             raise Unauthenticated(UnauthenticatedReason.INVALID)
-        if expired:
+        if session.expires_at <= now:
             return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
         await sessions.note_use(session, now)
         role = user.role if admin_access else Role.MEMBER

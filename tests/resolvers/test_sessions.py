@@ -631,6 +631,20 @@ async def test_an_expired_access_token_counts_as_none(house: House) -> None:
     }
 
 
+async def test_an_expired_token_of_a_session_that_was_ended_counts_as_none(
+    house: House,
+) -> None:
+    """Or an app that always sends its token could not even log in again."""
+    entrance = await house.entrance()
+    token = access_token(await entrance.log_in())
+    await house.data("mutation { signOut { session { id } } }", token=token)
+    house.clock.advance(hours=1)
+
+    again = await entrance.present(**await entrance.prepared(), token=token)
+
+    assert again["__typename"] == "LoginSuccess"
+
+
 async def test_long_after_its_session_it_still_counts_as_none(house: House) -> None:
     """A phone that lay in a drawer: its session is over, and its record deleted."""
     entrance = await house.entrance()

@@ -182,13 +182,15 @@ class Audit:
         Write a refusal that costs its caller nothing, at most once a minute.
 
         Somebody who sends ten thousand bad requests must not fill the disk with them:
-        equal ones of one address within a minute share an event with a count.
+        equal ones of one person and address within a minute share an event with a
+        count.
 
         :returns: the request id of the event that tells of it.
         """
         now = self._clock()
         origin = caller.origin
-        equal = (action, failure, rule, app_id, identity_source_id, origin.ip_address)
+        whose = caller.actor_id, origin.ip_address
+        equal = (action, failure, rule, app_id, identity_source_id, *whose)
         digest = digests.of(*map(str, equal))
         mine = ids.new()
         async with database.transaction():

@@ -145,10 +145,7 @@ class Linking:
             trail.folded = False
             trail.subject = ids.show(ids.USER, user.id)
             try:
-                async with Deadline() as deadline:
-                    learned = await self._learn(
-                        trail, entrance.source, attempt.code, deadline
-                    )
+                learned = await self._learn(trail, entrance.source, attempt.code)
                 return await self._settle(caller, entrance, learned)
             except Refusal as refusal:
                 if refusal.retry is LoginRetry.SAME_REQUEST:
@@ -262,10 +259,9 @@ class Linking:
         await self._reservations.reserve(presented)
         return presented
 
-    async def _learn(
-        self, trail: Trail, source: IdentitySource, code: str, deadline: Deadline
-    ) -> _Learned:
-        named = await self._members.identify(source, code, deadline)
+    async def _learn(self, trail: Trail, source: IdentitySource, code: str) -> _Learned:
+        async with Deadline() as deadline:
+            named = await self._members.identify(source, code, deadline)
         member = named.member
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
@@ -273,8 +269,8 @@ class Linking:
             subject = member.userid.casefold()
             return await self._links.holder(source.corp_id, subject) is not None
 
-        told = await self._members.describe(source, named, linked=linked)
-        await self._problems.clear(source)
+        told = await self._members.describe(source, named, deadline, linked=linked)
+        await self._problems.clear_remembered(source)
         return _Learned(Profile.of(member, told.profile), told.wecom_error_code)
 
     async def _settle(

@@ -180,8 +180,7 @@ class Login:
     async def _spend(self, course: _Course) -> LoggedIn | Asked:
         """Ask WeCom with a code that is reserved, and decide what becomes of it."""
         try:
-            async with Deadline() as deadline:
-                learned = await self._learn(course, deadline)
+            learned = await self._learn(course)
             result = await self._settle(course, learned)
         except Refusal as refusal:
             if refusal.retry is LoginRetry.SAME_REQUEST:
@@ -197,10 +196,12 @@ class Login:
             await self._reservations.spend(course.presented)
         return result
 
-    async def _learn(self, course: _Course, deadline: Deadline) -> _Learned:
+    async def _learn(self, course: _Course) -> _Learned:
         """Who it is and what WeCom tells of them."""
         source, trail = course.entrance.source, course.trail
-        named = await self._members.identify(source, course.attempt.code, deadline)
+        async with Deadline() as deadline:
+            code = course.attempt.code
+            named = await self._members.identify(source, code, deadline)
         member = named.member
         trail.corp_id, trail.wecom_user_id = source.corp_id, member.userid
 
@@ -211,7 +212,7 @@ class Login:
                 trail.subject = ids.show(ids.USER, holder.user.id)
             return holder is not None
 
-        told = await self._members.describe(source, named, linked=linked)
+        told = await self._members.describe(source, named, deadline, linked=linked)
         await self._problems.clear_remembered(source)
         return _Learned(Profile.of(member, told.profile), told)
 
@@ -442,6 +443,6 @@ def _spent(attempt: Attempt, rule: str) -> Refusal:
 
 def _repeatable(attempt: Attempt) -> str | None:
     """What makes the first refresh token the same for the very same request."""
-    if attempt.code_verifier is None:
+    if not attempt.code_verifier:
         return None
     return "\0".join((attempt.code, attempt.state or "", attempt.code_verifier))

@@ -58,7 +58,12 @@ class Deadline:
 
     def __init__(self) -> None:
         self._code_sent = False
-        self._timeout = asyncio.timeout(LONGEST)
+        self._ends_at = asyncio.get_running_loop().time() + LONGEST
+        self._timeout = asyncio.timeout_at(self._ends_at)
+
+    def rest(self) -> asyncio.Timeout:
+        """For what may fail without harm: its block has the time that is left."""
+        return asyncio.timeout_at(self._ends_at)
 
     def sending(self) -> None:
         """The code leaves now."""
@@ -135,21 +140,26 @@ class Members:
         self,
         source: IdentitySource,
         named: Named,
+        deadline: Deadline,
         *,
         linked: Callable[[], Awaitable[bool]],
     ) -> Told:
         """
         The profile of a member whom a fresh code has named.
 
+        :param deadline: of the whole login; what is left of it is for this.
         :param linked: whether the code vouches for somebody known, who is let in
             without a profile: asked only where there is none.
         :raises Refusal: by the second table of section 2.
         """
         member = named.member
         try:
-            profile = await self._client.profile(
-                named.agent, member.userid, user_ticket=member.user_ticket
-            )
+            async with deadline.rest():
+                profile = await self._client.profile(
+                    named.agent, member.userid, user_ticket=member.user_ticket
+                )
+        except TimeoutError:
+            return await self._untold(source, None, linked=linked)
         except wecom.WecomError as error:
             return await self._untold(source, error, linked=linked)
         if profile.userid.casefold() != member.userid.casefold():
@@ -183,14 +193,19 @@ class Members:
     async def _untold(
         self,
         source: IdentitySource,
-        error: wecom.WecomError,
+        error: wecom.WecomError | None,
         *,
         linked: Callable[[], Awaitable[bool]],
     ) -> Told:
+        """
+        What becomes of the login.
+
+        :param error: None where WeCom took too long.
+        """
         code = error.errcode if isinstance(error, wecom.Refused) else None
         if isinstance(error, wecom.MemberRefused):
             raise _barred(error) from None
-        if error.call == "gettoken":
+        if error is not None and error.call == "gettoken":
             await self._problems.remember(source, error)
         if code in UNTOLD:
             return Told(None, code, "profile.not_told")

@@ -91,6 +91,8 @@ UPDATE identity_sources SET problem_code = NULL, problem_address = NULL,
     problem_since = NULL, problem_until = NULL
 WHERE id = $1 AND settings_version = $2
 """
+# Nothing that was remembered since.
+_CLEAR_REMEMBERED = f"{_CLEAR} AND problem_until = $3"
 
 
 class Problems:
@@ -119,9 +121,14 @@ class Problems:
             await database.fetch(_CLEAR, source.id, source.settings_version)
 
     async def clear_remembered(self, source: IdentitySource) -> None:
-        """As `clear`; a login does not ask about the agent, and so disproves less."""
-        if source.problem_until is not None:
-            await self.clear(source)
+        """
+        As `clear`, for logins: none asks about the agent, and so disproves less; nor
+        does it what WeCom said of these settings after `source` was read.
+        """
+        until = source.problem_until
+        if until is not None:
+            known = source.id, source.settings_version, until
+            await database.fetch(_CLEAR_REMEMBERED, *known)
 
     async def _note(
         self,

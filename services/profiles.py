@@ -67,8 +67,9 @@ class Profile:
 
     @property
     def display_name(self) -> str:
-        """For a new account: the name, or the userid."""
-        name = (self.name or "").strip()[:LONGEST_NAME].strip()
+        """For a new account: the name, or the userid where nothing of it is visible."""
+        shown = "".join(filter(str.isprintable, self.name or ""))
+        name = shown.strip()[:LONGEST_NAME].strip()
         return name or self.user_id
 
     @property

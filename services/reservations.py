@@ -93,7 +93,8 @@ class Presented:
                 state or "",
                 verifier or "",
             ),
-            repeatable=verifier is not None,
+            # An empty one is no secret: anybody could send it with a caught code.
+            repeatable=bool(verifier),
         )
 
 

@@ -72,7 +72,8 @@ class States:
         if challenge is not None and not _CHALLENGE.fullmatch(challenge):
             raise StateInvalid("state.challenge_malformed")
         key = await self._keys.deriving()
-        now = self._clock()
+        # It holds whole seconds, and so is promised for as long as it is good.
+        now = self._clock().replace(microsecond=0)
         head = (
             bytes([_PLAIN if challenge is None else _CHALLENGED])
             + int(now.timestamp()).to_bytes(5, "big")

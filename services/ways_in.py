@@ -23,6 +23,7 @@ SELECT DISTINCT source.binding_methods AS methods FROM identity_sources source
 JOIN associations association ON association.identity_source_id = source.id
 JOIN apps app ON app.id = association.app_id AND app.enabled
 WHERE source.enabled AND source.association_mode = 'ASK_TO_BIND'
+    AND source.corp_id = $1
 """
 
 
@@ -31,7 +32,8 @@ async def remain(user: User, *, without: Identity) -> bool:
     Whether `user` could log in tomorrow if `without` were unlinked today.
 
     A password that no app takes opens nothing, nor does an identity of a corp whose
-    sources are all gone: people have locked themselves out for good believing so.
+    sources are all gone: people have locked themselves out for good believing so. And
+    a source that asks to bind asks the members of its own corp alone.
     """
     if await database.fetch(_BY_IDENTITY, user.id, without.id):
         return True
@@ -40,7 +42,7 @@ async def remain(user: User, *, without: Identity) -> bool:
         return False
     if await database.fetch(_BY_PASSWORD):
         return True
-    asking = await database.fetch(_BY_BINDING)
+    asking = await database.fetch(_BY_BINDING, without.issuer)
     return any(methods.intersection(row["methods"].split(",")) for row in asking)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from models import Identity, Role, Session, User, ids
+from models import AuditEvent, Identity, IdentitySource, Role, Session, User, ids
 from tests.house import Entrance, House, Json, Pkce
 from tests.operations import (
     PASSWORD,
@@ -70,6 +70,34 @@ async def test_a_member_is_linked_to_ones_own_account(house: House) -> None:
     assert event.actor_id == mine["user"]["id"]
     later = await there.log_in("maria", agent=THERE)
     assert (later["resolution"], later["user"]) == ("LINKED", mine["user"])
+
+
+async def test_linking_disproves_nothing_about_the_agent(house: House) -> None:
+    """As logging in: only a test, or other settings, clear what a test has found."""
+    here, there = await two_corps(house)
+    mine = await here.log_in("zhangsan")
+    await IdentitySource.filter(id=ids.read(ids.SOURCE, there.source_id)).update(
+        problem_code=301002, problem_since=house.clock()
+    )
+
+    await link_own(there, token_of(mine), "maria", agent=THERE)
+
+    source = await IdentitySource.get(id=ids.read(ids.SOURCE, there.source_id))
+    assert source.problem_code == 301002
+
+
+async def test_refusals_of_two_people_are_two_events(house: House) -> None:
+    entrance = await house.entrance()
+    for userid in ("zhangsan", "lisi"):
+        token = token_of(await entrance.log_in(userid))
+        for _ in range(2):
+            await present_link(
+                entrance, token, code="x", state="forged", codeVerifier="x" * 43
+            )
+
+    told = await AuditEvent.filter(action="link.failed").order_by("id")
+    assert [event.count for event in told] == [2, 2]
+    assert len({event.actor_id for event in told}) == 2
 
 
 async def test_linking_what_is_linked_already_changes_nothing(house: House) -> None:
@@ -377,6 +405,22 @@ async def test_a_source_that_asks_to_bind_lets_a_password_in(house: House) -> No
 
     payload = await unlink(house, mine, await identity_of("zhangsan"))
     assert payload["user"] == {"id": user_id, "identities": []}
+
+
+async def test_a_source_of_another_corp_asks_others(house: House) -> None:
+    """Only its own members: who is none never gets to type a password there."""
+    here = await house.entrance()
+    association = {"mode": "ASK_TO_BIND", "bindingMethods": ["USERNAME_PASSWORD"]}
+    await house.entrance(agent=THERE, accountAssociation=association)
+    user_id = (await here.log_in())["user"]["id"]
+    await change(house, user_id, username="amy")
+    input = {"id": user_id, "password": PASSWORD}
+    await administer(house, "set_user_password", input)
+
+    mine = token_of(await here.log_in())
+
+    payload = await unlink(house, mine, await identity_of("zhangsan"))
+    assert problems(payload) == [("input.id", "LAST_LOGIN_METHOD")]
 
 
 async def test_another_identity_is_a_way_in_as_long_as_a_source_serves_it(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
 
-from models import AuditEvent, Identity, Session, User, ids
+from models import AuditEvent, Identity, IdentitySource, Session, User, ids
+from services import members
 from tests.house import House, Json, Pkce
 from wecom.sandbox import examples
 
@@ -365,6 +367,21 @@ async def test_without_a_verifier_no_request_is_answered_again(house: House) -> 
     assert failure(await entrance.present(code)) == ("INVALID_CODE", "START_AGAIN")
 
 
+@pytest.mark.parametrize("first", [{}, {"codeVerifier": ""}])
+async def test_an_empty_verifier_makes_no_request_the_same(
+    house: House, first: Json
+) -> None:
+    """Or whoever caught the code could send it with that."""
+    entrance = await house.entrance(app={"requireState": False})
+    code = house.wecom.approve()
+    assert (await entrance.present(code, **first))["__typename"] == "LoginSuccess"
+
+    again = await entrance.present(code, codeVerifier="")
+
+    assert failure(again) == ("INVALID_CODE", "START_AGAIN")
+    assert await Session.all().count() == 1
+
+
 async def test_the_same_request_of_a_session_that_ended_is_spent(house: House) -> None:
     entrance = await house.entrance()
     prepared = await entrance.prepared()
@@ -565,6 +582,29 @@ async def test_what_wecom_may_have_seen_is_spent(house: House) -> None:
     )
 
 
+async def test_what_was_remembered_in_a_login_outlives_that_login(
+    house: House,
+) -> None:
+    """Or the wrong secret would go out again at the next."""
+    entrance = await house.entrance()
+    await entrance.log_in()
+    # Of an hour ago: it keeps nobody out any more, and is disproved by who logs in.
+    before = house.clock() - timedelta(hours=1)
+    await IdentitySource.all().update(
+        problem_code=60020, problem_since=before, problem_until=before
+    )
+    house.wecom.fault("errcode", endpoint="user_get", errcode=42001)
+    house.wecom.fault("errcode", endpoint="gettoken", errcode=40001)
+
+    result = await entrance.log_in()
+
+    assert result["resolution"] == "LINKED"
+    source = await IdentitySource.get()
+    assert source.problem_code == 40001
+    assert source.problem_until is not None
+    assert source.problem_until > house.clock()
+
+
 async def test_a_wrong_secret_is_remembered_for_a_minute(house: House) -> None:
     """Sent again and again it has WeCom block the whole address."""
     entrance = await house.entrance(secret="wrong")
@@ -633,6 +673,49 @@ async def test_members_whom_user_get_refuses(house: House, errcode: int) -> None
     house.wecom.fault("errcode", endpoint="user_get", errcode=errcode)
 
     assert failure(await entrance.log_in()) == ("MEMBER_NOT_ALLOWED", "NEVER")
+
+
+async def test_a_profile_that_does_not_come_in_time_stops_only_strangers(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(members, "LONGEST", 1.0)
+    entrance = await house.entrance()
+    await entrance.log_in("zhangsan")
+    house.wecom.fault("hang", endpoint="user_get", times=2)
+
+    known = await entrance.log_in("zhangsan")
+    stranger = await entrance.log_in("lisi")
+
+    assert known["resolution"] == "LINKED"
+    assert failure(stranger) == ("WECOM_UNAVAILABLE", "START_AGAIN")
+    [event] = await events(failure="WECOM_UNAVAILABLE")
+    assert (event.rule, event.wecom_user_id) == ("profile.unavailable", "lisi")
+
+
+async def test_a_name_of_which_nothing_is_visible_is_none(house: House) -> None:
+    entrance = await house.entrance()
+    house.wecom.person("zhangsan").name = "\u200b\u2060"
+
+    result = await entrance.log_in("zhangsan")
+
+    assert result["user"]["displayName"] == "zhangsan"
+
+
+async def test_a_state_is_good_until_the_moment_that_was_told(house: House) -> None:
+    entrance = await house.entrance()
+    # Late within its second: a state tells of whole ones.
+    house.clock.advance(microseconds=850_000 - house.clock().microsecond)
+    pkce = Pkce()
+    begun = await entrance.start(pkce.challenge)
+    ends = datetime.fromisoformat(begun["expiresAt"])
+    left = (ends - house.clock()).total_seconds()
+    house.clock.advance(seconds=left - 0.3)
+
+    result = await entrance.present(
+        house.wecom.approve(), state=begun["state"], codeVerifier=pkce.verifier
+    )
+
+    assert result["__typename"] == "LoginSuccess"
 
 
 @pytest.mark.parametrize("errcode", [48002, 48004, 48005, 48006, 60020])

@@ -282,6 +282,9 @@ class Context:
     def may_introspect(self) -> bool:
         return True
 
+    def begin(self, key: str) -> None:
+        """Nothing is remembered."""
+
 
 @strawberry.type(name="TokenPair")
 class ShownTokens:

@@ -157,14 +157,14 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 def _days(text: str) -> timedelta:
     """Reads an option that is a time in days, decimals allowed."""
     try:
-        days = float(text)
-    except ValueError:
-        days = 0.0
-    if not 0 < days <= MOST_DAYS:
+        lifetime = timedelta(days=float(text))
+    except (ValueError, OverflowError):
+        lifetime = timedelta()
+    if not timedelta() < lifetime <= timedelta(days=MOST_DAYS):
         raise argparse.ArgumentTypeError(
             f"{text} is no number of days above 0 and up to {MOST_DAYS}"
         )
-    return timedelta(days=days)
+    return lifetime
 
 
 @asynccontextmanager
@@ -234,7 +234,7 @@ def _migrate(arguments: argparse.Namespace) -> None:
 def _create_api_key(arguments: argparse.Namespace) -> None:
     async def create(services: Services) -> None:
         lifetime: timedelta | None = arguments.expires_in_days
-        expires_at = now() + lifetime if lifetime else None
+        expires_at = None if lifetime is None else now() + lifetime
         made = await services.api_keys.create_from_console(
             arguments.name, Role(arguments.role), expires_at
         )

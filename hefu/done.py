@@ -17,14 +17,20 @@ from strawberry.execution import optimized_is_awaitable
 
 
 class Done:
-    """By the keys of root fields: what came of them."""
+    """
+    By the keys of root fields: what came of them.
 
-    def __init__(self) -> None:
+    :param begin: is told of each that begins, or is shown once more.
+    """
+
+    def __init__(self, begin: Callable[[str], None]) -> None:
+        self._begin = begin
         self._values: dict[str, Any] = {}
         self._errors: dict[str, Exception] = {}
 
     async def do(self, key: str, resolve: Callable[[], Any]) -> Any:
         """What the root field's resolver gives; remembered, whatever it is."""
+        self._begin(key)
         try:
             value = resolve()
             if optimized_is_awaitable(value):
@@ -35,11 +41,9 @@ class Done:
             raise
         return value
 
-    def middleware(self) -> MiddlewareManager | None:
-        """What has graphql-core find it; None where nothing was done."""
-        if self._values or self._errors:
-            return MiddlewareManager(self)
-        return None
+    def middleware(self) -> MiddlewareManager:
+        """What has graphql-core find it."""
+        return MiddlewareManager(self)
 
     def resolve(
         self,
@@ -49,9 +53,11 @@ class Done:
         **given: Any,
     ) -> Any:
         """What was done already; what `otherwise` does, where nothing was."""
-        key = str(info.path.key)
-        if info.path.prev is None and key in self._errors:
-            raise self._errors[key]
-        if info.path.prev is None and key in self._values:
-            return self._values[key]
+        if info.path.prev is None:
+            key = str(info.path.key)
+            self._begin(key)
+            if key in self._errors:
+                raise self._errors[key]
+            if key in self._values:
+                return self._values[key]
         return otherwise(source, info, **given)

@@ -58,6 +58,10 @@ class Context(Protocol):
     @property
     def caller(self) -> Caller: ...
 
+    def begin(self, key: str) -> None:
+        """A mutation's root field begins, or is shown once more."""
+        ...
+
 
 C = TypeVar("C", bound=Context)
 
@@ -159,7 +163,7 @@ class GraphQLEndpoint(Generic[C]):
             return self._never_began(errors, media)
         document.hold_page_sizes(operation, variables.coerced)
         document.hold_cost(operation, variables.coerced)
-        plan, done = document.plan(operation, variables), Done()
+        plan, done = document.plan(operation, variables), Done(context.begin)
 
         def build(context: C) -> Executor[Any] | list[GraphQLError]:
             return self._build(document, operation, asked, context, done)
@@ -221,7 +225,7 @@ class GraphQLEndpoint(Generic[C]):
             raw_variable_values=asked.variables,
             operation_name=asked.operation_name or None,
             max_coercion_errors=1,  # They are told again, without the values.
-            middleware=done.middleware(),
+            middleware=None if document.is_query(operation) else done.middleware(),
             is_awaitable=cast("Any", optimized_is_awaitable),
             hide_suggestions=not introspection,
         )

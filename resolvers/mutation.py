@@ -15,7 +15,7 @@ from resolvers import (
     users,
 )
 from resolvers.arguments import described_by_type
-from resolvers.payloads import anew, errors_as_data
+from resolvers.payloads import errors_as_data
 from schema.api_key import ApiKeyPayload, CreateApiKeyPayload
 from schema.app import AppAssociationPayload, AppPayload
 from schema.connection_report import TestIdentitySourcePayload
@@ -36,7 +36,6 @@ from schema.user import ChangeMyPasswordPayload, UserPayload
 
 
 @described_by_type
-@anew
 @errors_as_data
 @strawberry.type(description="Everything that changes something.")
 class Mutation:

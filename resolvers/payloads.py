@@ -66,26 +66,6 @@ class ErrorsAsData(FieldExtension):
             )
 
 
-class Anew(FieldExtension):
-    """
-    A mutation's root fields run one after the other, and each shows what it has left
-    behind: not what the loaders read for the one before.
-    """
-
-    async def resolve_async(
-        self, next_: AsyncExtensionResolver, source: Any, info: Info, **kwargs: Any
-    ) -> Any:
-        info.context.forget()
-        return await next_(source, info, **kwargs)
-
-
-def anew(root: T) -> T:
-    """Have every field of `root` shown as things are after it."""
-    for field in cast("Any", root).__strawberry_definition__.fields:
-        field.extensions.append(Anew())
-    return root
-
-
 def errors_as_data(root: T) -> T:
     """Have every field of `root` whose payload holds `errors` answer with them."""
     for field in cast("Any", root).__strawberry_definition__.fields:

@@ -24,9 +24,18 @@ class Context:
         """The request's own; most requests need none."""
         return Loaders.open(self.services.batches)
 
-    def forget(self) -> None:
-        """Whatever loaders have read: it is about to change."""
-        vars(self).pop("loaders", None)
+    @cached_property
+    def _by_field(self) -> dict[str, Loaders]:
+        return {}
+
+    def begin(self, key: str) -> None:
+        """
+        A mutation's root field begins: what was read for the one before is no more so.
+
+        Where it is shown once more, it is shown as it was read then.
+        """
+        opened = self._by_field.get(key) or Loaders.open(self.services.batches)
+        vars(self)["loaders"] = self._by_field[key] = opened
 
     @classmethod
     def of(cls, caller: Caller, services: Services) -> Self:

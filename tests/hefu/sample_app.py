@@ -34,6 +34,9 @@ class SampleCaller:
 class SampleContext:
     caller: SampleCaller = field(default_factory=SampleCaller)
 
+    def begin(self, key: str) -> None:
+        """Nothing is remembered."""
+
 
 class DatabaseGone(Exception):
     pass

@@ -42,7 +42,7 @@ def serve(
     return hefu("serve", *arguments, cwd=cwd, HEFU_SECRET_KEYS=SECRET_KEY, **environ)
 
 
-@pytest.mark.parametrize("days", ["0", "-1", "1e9", "inf", "nan", "soon"])
+@pytest.mark.parametrize("days", ["0", "-1", "1e-12", "1e9", "inf", "nan", "soon"])
 def test_a_lifetime_that_is_none_is_a_sentence(days: str, tmp_path: Path) -> None:
     named = ("--name", "x", "--role", "OWNER", f"--expires-in-days={days}")
     done = hefu("create-api-key", *named, cwd=tmp_path)
@@ -53,7 +53,9 @@ def test_a_lifetime_that_is_none_is_a_sentence(days: str, tmp_path: Path) -> Non
 
 def test_the_demo_takes_its_settings_from_files_too(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("mysql://nothing")
-    done = hefu("demo", "--port", "0", cwd=tmp_path, HEFU_DATABASE_URL_FILE="url")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    done = hefu("demo", "--port", port, cwd=tmp_path, HEFU_DATABASE_URL_FILE="url")
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [
         "HEFU_DATABASE_URL: begins with neither sqlite:// nor postgres://"

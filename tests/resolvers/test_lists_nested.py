@@ -322,34 +322,35 @@ async def test_pictures_come_with_the_identities(
     assert await statements.of(query) == 2
 
 
+@pytest.mark.parametrize("fails", [False, True])
 async def test_each_field_of_a_mutation_shows_what_it_has_left_behind(
-    house: House,
+    house: House, fails: bool
 ) -> None:
-    """Not what was read for the field before it."""
+    """Not what was read for the field before it, nor what the one after it changed."""
     [source], [app] = await sources(1), await apps(1)
     input = {
         "appId": ids.show(ids.APP, app.id),
         "identitySourceId": ids.show(ids.SOURCE, source.id),
     }
-    shown = "{ app { identitySources { totalCount nodes { identifier } } } }"
-    data = await house.data(
-        "mutation($input: AppAssociationInput!) {"
-        f" first: associateApp(input: $input) {shown}"
-        f" then: dissociateApp(input: $input) {shown}"
-        f" last: associateApp(input: $input) {shown} }}",
-        {"input": input},
+    shown = "{{ app {{ identitySources{} {{ totalCount nodes {{ identifier }} }} }} }}"
+    answer = await house.answer(
+        "mutation($input: AppAssociationInput!, $after: String) {"
+        f" first: associateApp(input: $input) {shown.format('')}"
+        f" then: dissociateApp(input: $input) {shown.format('')}"
+        f" last: associateApp(input: $input) {shown.format('(after: $after)')}"
+        " }",
+        {"input": input, "after": "no cursor" if fails else None},
         token=await house.key(),
     )
 
+    data = answer["data"]
     one = {"totalCount": 1, "nodes": [{"identifier": "source-0"}]}
+    assert data["first"]["app"]["identitySources"] == one
     none: Json = {"totalCount": 0, "nodes": []}
-    assert [
-        data[key]["app"]["identitySources"] for key in ("first", "then", "last")
-    ] == [
-        one,
-        none,
-        one,
-    ]
+    assert data["then"]["app"]["identitySources"] == none
+    assert ("errors" in answer) is fails
+    last = data["last"]["app"]
+    assert (last is None) if fails else (last["identitySources"] == one)
 
 
 async def test_what_was_deleted_leaves_null_behind(house: House) -> None:

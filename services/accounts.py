@@ -35,6 +35,7 @@ from services.forms import (
     Form,
     camel_case,
     is_printable,
+    visible,
 )
 from services.language import Text
 from services.passwords import Passwords
@@ -44,8 +45,6 @@ from services.refusals import RateLimited
 TRIES = 5
 
 NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-NAME_LENGTH = 64
 
 OWNERS_ONLY = Text("Only an owner may give this role.", "只有所有者可以授予此角色。")
 
@@ -88,9 +87,7 @@ class Accounts:
 
         What WeCom tells stays in the identity's profile until somebody verifies it.
         """
-        if not is_printable(display_name):
-            display_name = "".join(filter(str.isprintable, display_name))
-        shown = display_name.strip()[:NAME_LENGTH].strip()
+        shown = visible(display_name)
         return self._new(
             display_name=shown or None, display_name_key=shown.casefold() or None
         )

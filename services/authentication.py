@@ -2,7 +2,7 @@
 Whose credential it is that a request carries.
 
 Inside Hefu a token is worth what its session is worth now: ended, it is refused at
-once, whatever its expiry says; and a role is the account's role now.
+once, however long it was to last; and a role is the account's role now.
 """
 
 from __future__ import annotations

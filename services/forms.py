@@ -174,6 +174,13 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
+def visible(name: str) -> str:
+    """Of a name that nobody here has typed: what can be shown of it, or nothing."""
+    if not is_printable(name):
+        name = "".join(filter(str.isprintable, name))
+    return name.strip()[:NAME_LENGTH].strip()
+
+
 def is_printable(line: str) -> bool:
     """
     Whether `line` can be shown as one line, and shows something.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -50,7 +51,9 @@ class Named:
 
 class Deadline:
     """
-    Everything that one login asks of WeCom, in time for its answer.
+    For what one login asks of WeCom, so that it is answered in time.
+
+    The block is for what it cannot do without.
 
     :raises WecomUnavailable: at the block's end, where it took longer. The code is good
         for another try if WeCom was still being asked for a token.
@@ -152,12 +155,10 @@ class Members:
             without a profile: asked only where there is none.
         :raises Refusal: by the second table of section 2.
         """
-        member = named.member
+        member, agent = named.member, named.agent
         try:
             async with deadline.rest():
-                profile = await self._client.profile(
-                    named.agent, member.userid, user_ticket=member.user_ticket
-                )
+                profile = await self._client.profile(agent, member.userid)
         except TimeoutError:
             return await self._untold(source, None, linked=linked)
         except wecom.WecomError as error:
@@ -166,6 +167,12 @@ class Members:
             raise refusals.WecomUnavailable("profile.of_another_member")
         if profile.status in BARRED:
             raise refusals.MemberNotAllowed("member.barred")
+        if member.user_ticket is not None:
+            with suppress(TimeoutError):
+                async with deadline.rest():
+                    profile = await self._client.completed(
+                        agent, profile, member.user_ticket
+                    )
         return Told(profile)
 
     async def left(self, source: IdentitySource, userid: str) -> Refusal | None:

@@ -9,9 +9,7 @@ from typing import Any, ClassVar, Self
 
 import wecom
 from models import Identity
-from services import phones
-
-LONGEST_NAME = 64
+from services import forms, phones
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,7 @@ class Profile:
     @property
     def display_name(self) -> str:
         """For a new account: the name, or the userid where nothing of it is visible."""
-        shown = "".join(filter(str.isprintable, self.name or ""))
-        name = shown.strip()[:LONGEST_NAME].strip()
-        return name or self.user_id
+        return forms.visible(self.name or "") or self.user_id
 
     @property
     def emails(self) -> tuple[str, ...]:

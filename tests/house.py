@@ -34,9 +34,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.stopped_at: datetime | None = None
 
     def __call__(self) -> datetime:
-        return real.now() + self.ahead
+        return (self.stopped_at or real.now()) + self.ahead
+
+    def stop(self, *, microsecond: int) -> None:
+        """Let it stand still, at that moment of this second."""
+        self.stopped_at = real.now().replace(microsecond=microsecond)
 
     def advance(self, **by: float) -> None:
         self.ahead += timedelta(**by)

@@ -113,22 +113,20 @@ class Client:
             agent, GETUSERINFO, {"code": code}, secrets=(code,), sending=sending
         )
 
-    async def profile(
-        self, agent: Agent, userid: str, *, user_ticket: str | None = None
-    ) -> Profile:
+    async def profile(self, agent: Agent, userid: str) -> Profile:
         """
-        What WeCom tells of a member.
-
-        Since 2022 that is hardly more than a name. A `user_ticket` adds what the person
-        agreed to tell, where it can be had.
+        What WeCom tells of a member: since 2022 hardly more than a name.
 
         Raises:
-            WecomError: on account of user/get, never of the ticket.
+            WecomError: as everywhere.
 
         """
-        profile = await self._ask(agent, USER_GET, {"userid": userid}, code_seen=True)
-        if user_ticket is None:
-            return profile
+        return await self._ask(agent, USER_GET, {"userid": userid}, code_seen=True)
+
+    async def completed(
+        self, agent: Agent, profile: Profile, user_ticket: str
+    ) -> Profile:
+        """With what the person agreed to tell, where that can be had."""
         try:
             detail = await self._detail(agent, user_ticket)
         except WecomError:

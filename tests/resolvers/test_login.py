@@ -582,6 +582,19 @@ async def test_what_wecom_may_have_seen_is_spent(house: House) -> None:
     )
 
 
+async def test_whoever_logs_in_clears_what_was_remembered(house: House) -> None:
+    entrance = await house.entrance()
+    house.wecom.fault("errcode", endpoint="gettoken", errcode=60020)
+    await entrance.log_in()
+    assert (await IdentitySource.get()).problem_code == 60020
+    house.clock.advance(seconds=61)
+
+    await entrance.log_in()
+
+    source = await IdentitySource.get()
+    assert (source.problem_code, source.problem_until) == (None, None)
+
+
 async def test_what_was_remembered_in_a_login_outlives_that_login(
     house: House,
 ) -> None:
@@ -678,9 +691,9 @@ async def test_members_whom_user_get_refuses(house: House, errcode: int) -> None
 async def test_a_profile_that_does_not_come_in_time_stops_only_strangers(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(members, "LONGEST", 1.0)
     entrance = await house.entrance()
     await entrance.log_in("zhangsan")
+    monkeypatch.setattr(members, "LONGEST", 2.0)
     house.wecom.fault("hang", endpoint="user_get", times=2)
 
     known = await entrance.log_in("zhangsan")
@@ -692,24 +705,53 @@ async def test_a_profile_that_does_not_come_in_time_stops_only_strangers(
     assert (event.rule, event.wecom_user_id) == ("profile.unavailable", "lisi")
 
 
-async def test_a_name_of_which_nothing_is_visible_is_none(house: House) -> None:
+@pytest.mark.parametrize("slow", ["user_get", "getuserdetail"])
+async def test_who_is_barred_stays_out_however_slow_the_rest_is(
+    house: House, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """What user/get has said counts, whether or not there is time for more."""
     entrance = await house.entrance()
-    house.wecom.person("zhangsan").name = "\u200b\u2060"
+    await entrance.log_in("zhangsan")
+    house.wecom.person("zhangsan").status = 2
+    monkeypatch.setattr(members, "LONGEST", 2.0)
+    house.wecom.fault("hang", endpoint=slow)
+
+    prepared = await entrance.prepared("zhangsan", consented=True)
+    result = await entrance.present(**prepared)
+
+    barred = slow == "getuserdetail"
+    assert (result["__typename"] == "LoginFailure") is barred
+    if barred:
+        assert failure(result) == ("MEMBER_NOT_ALLOWED", "NEVER")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\u200b\u2060", "zhangsan"),
+        ("张\u3000三", "张\u3000三"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+    ],
+)
+async def test_a_name_is_as_wecom_tells_it_where_it_can_be_shown(
+    house: House, name: str, shown: str
+) -> None:
+    entrance = await house.entrance()
+    house.wecom.person("zhangsan").name = name
 
     result = await entrance.log_in("zhangsan")
 
-    assert result["user"]["displayName"] == "zhangsan"
+    assert result["user"]["displayName"] == shown
 
 
 async def test_a_state_is_good_until_the_moment_that_was_told(house: House) -> None:
     entrance = await house.entrance()
     # Late within its second: a state tells of whole ones.
-    house.clock.advance(microseconds=850_000 - house.clock().microsecond)
+    house.clock.stop(microsecond=850_000)
     pkce = Pkce()
     begun = await entrance.start(pkce.challenge)
     ends = datetime.fromisoformat(begun["expiresAt"])
-    left = (ends - house.clock()).total_seconds()
-    house.clock.advance(seconds=left - 0.3)
+    house.clock.ahead += ends - house.clock()
 
     result = await entrance.present(
         house.wecom.approve(), state=begun["state"], codeVerifier=pkce.verifier

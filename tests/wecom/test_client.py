@@ -98,7 +98,9 @@ async def test_a_ticket_is_used_where_there_is_one(client: Client, play: Play) -
     code = play.approve("zhangsan", consented=True)
     member = await client.member_for_code(AGENT, code)
     assert isinstance(member, Member)
-    profile = await client.profile(AGENT, "zhangsan", user_ticket=member.user_ticket)
+    assert member.user_ticket
+    told = await client.profile(AGENT, "zhangsan")
+    profile = await client.completed(AGENT, told, member.user_ticket)
     assert profile.email == "zhangsan@example.com"
     assert profile.mobile == "13800000001"
 
@@ -135,8 +137,8 @@ async def test_a_failing_ticket_fails_nothing(
 ) -> None:
     """Profile errors failed logins that needed no profile."""
     play.fault(fault, "getuserdetail", times=9)
-    profile = await client.profile(AGENT, "zhangsan", user_ticket="ticket")
-    assert profile.name == "张三"
+    told = await client.profile(AGENT, "zhangsan")
+    assert await client.completed(AGENT, told, "ticket") == told
 
 
 async def test_a_ticket_of_another_member_adds_nothing(
@@ -145,7 +147,9 @@ async def test_a_ticket_of_another_member_adds_nothing(
     code = play.approve("alice.smith", consented=True)
     member = await client.member_for_code(AGENT, code)
     assert isinstance(member, Member)
-    profile = await client.profile(AGENT, "zhangsan", user_ticket=member.user_ticket)
+    assert member.user_ticket
+    told = await client.profile(AGENT, "zhangsan")
+    profile = await client.completed(AGENT, told, member.user_ticket)
     assert profile.email is None
 
 

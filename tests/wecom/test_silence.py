@@ -45,7 +45,8 @@ async def test_no_log_line_holds_what_was_in_a_url(
     client = Client(base_url=play.url, clock=wecom_clock, http=http, timeout=0.3)
     code = play.approve()
     await client.member_for_code(examples.AGENT, code)
-    await client.profile(examples.AGENT, "lisi", user_ticket="ticket-canary")
+    profile = await client.profile(examples.AGENT, "lisi")
+    await client.completed(examples.AGENT, profile, "ticket-canary")
     for fault in ("reset_before", "redirect", "hang", "not_json"):
         play.fault(fault)
         with pytest.raises(WecomError):

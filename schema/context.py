@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Self
 
 import strawberry
@@ -12,21 +11,22 @@ from services.branches import Wanted
 from services.callers import Caller
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Context:
     """What a resolver may ask of the request that it is answering."""
 
     caller: Caller
     services: Services
+    _field: str = field(default="", init=False)
+    _opened: dict[str, Loaders] = field(default_factory=dict[str, Loaders], init=False)
 
-    @cached_property
+    @property
     def loaders(self) -> Loaders:
-        """The request's own; most requests need none."""
-        return Loaders.open(self.services.batches)
-
-    @cached_property
-    def _by_field(self) -> dict[str, Loaders]:
-        return {}
+        """A query's own, or a root field's of a mutation; most requests need none."""
+        opened = self._opened.get(self._field)
+        if opened is None:
+            opened = self._opened[self._field] = Loaders.open(self.services.batches)
+        return opened
 
     def begin(self, key: str) -> None:
         """
@@ -34,8 +34,11 @@ class Context:
 
         Where it is shown once more, it is shown as it was read then.
         """
-        opened = self._by_field.get(key) or Loaders.open(self.services.batches)
-        vars(self)["loaders"] = self._by_field[key] = opened
+        self._field = key
+
+    def __copy__(self) -> Self:
+        """With nothing read yet."""
+        return self.of(self.caller, self.services)
 
     @classmethod
     def of(cls, caller: Caller, services: Services) -> Self:

@@ -177,8 +177,12 @@ def camel_case(name: str) -> str:
 def visible(name: str) -> str:
     """Of a name that nobody here has typed: what can be shown of it, or nothing."""
     if not is_printable(name):
-        name = "".join(filter(str.isprintable, name))
-    return name.strip()[:NAME_LENGTH].strip()
+        kept = _BIDI_CONTROLS.sub("", name)
+        name = "".join(
+            char for char in kept if unicodedata.category(char) not in _UNPRINTABLE
+        )
+    cut = name.strip()[:NAME_LENGTH].strip()
+    return cut if is_printable(cut) else ""
 
 
 def is_printable(line: str) -> bool:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from hefu import cli, completion, terminal
+from tests.demo import two_free_ports
 from tests.house import SECRET_KEY
 
 COMMANDS = ["demo", "serve", "migrate", "create-api-key", "rotate-keys", "completion"]
@@ -53,8 +54,7 @@ def test_a_lifetime_that_is_none_is_a_sentence(days: str, tmp_path: Path) -> Non
 
 def test_the_demo_takes_its_settings_from_files_too(tmp_path: Path) -> None:
     (tmp_path / "url").write_text("mysql://nothing")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(two_free_ports())
     done = hefu("demo", "--port", port, cwd=tmp_path, HEFU_DATABASE_URL_FILE="url")
     assert done.returncode == 2
     assert done.stderr.splitlines()[1:] == [

@@ -12,6 +12,7 @@ import pytest
 from models import AuditEvent, Identity, IdentitySource, Session, User, ids
 from services import members
 from tests.house import House, Json, Pkce
+from wecom import client
 from wecom.sandbox import examples
 
 ME = "{ me { id displayName identities { issuer subject linkedBy } } }"
@@ -693,7 +694,7 @@ async def test_a_profile_that_does_not_come_in_time_stops_only_strangers(
 ) -> None:
     entrance = await house.entrance()
     await entrance.log_in("zhangsan")
-    monkeypatch.setattr(members, "LONGEST", 2.0)
+    monkeypatch.setattr(members, "LONGEST", 3.0)
     house.wecom.fault("hang", endpoint="user_get", times=2)
 
     known = await entrance.log_in("zhangsan")
@@ -713,7 +714,7 @@ async def test_who_is_barred_stays_out_however_slow_the_rest_is(
     entrance = await house.entrance()
     await entrance.log_in("zhangsan")
     house.wecom.person("zhangsan").status = 2
-    monkeypatch.setattr(members, "LONGEST", 2.0)
+    monkeypatch.setattr(members, "LONGEST", 3.0)
     house.wecom.fault("hang", endpoint=slow)
 
     prepared = await entrance.prepared("zhangsan", consented=True)
@@ -725,11 +726,27 @@ async def test_who_is_barred_stays_out_however_slow_the_rest_is(
         assert failure(result) == ("MEMBER_NOT_ALLOWED", "NEVER")
 
 
+async def test_what_only_the_ticket_tells_keeps_nobody_waiting(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entrance = await house.entrance()
+    monkeypatch.setattr(members, "LONGEST", 3.0)
+    monkeypatch.setattr(client, "DETAIL_TIMEOUT", 60.0)
+    house.wecom.fault("hang", endpoint="getuserdetail")
+
+    prepared = await entrance.prepared("zhangsan", consented=True)
+    result = await entrance.present(**prepared)
+
+    assert result["user"]["displayName"] == "张三"
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("\u200b\u2060", "zhangsan"),
+        ("\u200b" * 64 + "张", "zhangsan"),
         ("张\u3000三", "张\u3000三"),
+        ("\u202a张\u3000三\u202c", "张\u3000三"),
         ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
     ],
 )

@@ -80,20 +80,18 @@ class Authentication:
 
     async def _person(self, origin: Origin, credential: str) -> Caller:
         token = await self._access_tokens.verify(credential)
-        if token.expired:
-            # Whatever became of the session: an app that always sends its token could
-            # not even log in again.
-            return Caller(origin, reason=UnauthenticatedReason.EXPIRED)
         found = await self._find(token.session_id)
-        if found is None:
-            # It was a session once, as we signed for it: its account is deleted.
+        if token.expired:
+            # Of a session that was ended as well: an app that always sends its token
+            # could not even log in again. One whose record is gone is long over.
+            ended = found is not None and _is_ended(found)
+            reason = UnauthenticatedReason
+            return Caller(origin, reason=reason.REVOKED if ended else reason.EXPIRED)
+        # It was a session once, as we signed for it: its account is deleted.
+        if found is None or _is_ended(found):
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
-        session, user, app_enabled, admin_access = found
+        session, user, _, admin_access = found
         now = self._clock()
-        if session.revoked_at is not None or user.status is not UserStatus.ACTIVE:
-            raise Unauthenticated(UnauthenticatedReason.REVOKED)
-        if not app_enabled:
-            raise Unauthenticated(UnauthenticatedReason.REVOKED)
         if ids.read(ids.APP, token.app_id) != session.app_id:
             raise Unauthenticated(UnauthenticatedReason.INVALID)
         if session.expires_at <= now:
@@ -115,6 +113,13 @@ class Authentication:
         if session is None or user is None:
             return None
         return _Found(session, user, row["app_enabled"], row["admin_access"])
+
+
+def _is_ended(found: _Found) -> bool:
+    """On purpose, and not by the passing of time."""
+    session, user, app_enabled, _ = found
+    is_active = user.status is UserStatus.ACTIVE
+    return session.revoked_at is not None or not is_active or not app_enabled
 
 
 async def _load(wanted: Sequence[UUID]) -> dict[UUID, Any]:

@@ -9,25 +9,37 @@ from contextvars import Context, copy_context
 # Seconds after which nobody waits for the end of what others have begun.
 LONGEST_WAIT = 0.01
 
+# How many of a crowd are waited for, and for how many turns of the loop: one that has
+# nothing to do turns so often in a fifth of a millisecond.
+ENOUGH = 12
+LONGEST_HOLD = 20
+
 
 class Turns:
     """
     Has `do` run for whoever has asked by then.
 
-    It starts as soon as all have run who are to run in this turn of the loop. What is
-    asked for while it runs is done by the next, which follows on its heels: the more
-    there is to do, the more is done at once. It runs in the context of whoever was the
-    first to ask.
+    It starts as soon as all have run who are to run in this turn of the loop; after
+    several came at once, as soon as so many have come again and one more, or a few
+    turns have brought no more. So crowds stay together, and somebody alone waits for
+    nobody. Sixteen connections' logins cost a fifth less: docs/performance.md.
+
+    What is asked for while it runs is done by the next, which follows on its heels: the
+    more there is to do, the more is done at once. It runs in the context of whoever was
+    the first to ask.
     """
 
     def __init__(self, do: Callable[[], Coroutine[None, None, None]]) -> None:
         self._do = do
         self._is_due = False
+        self._asked = 0
+        self._expected = 1
         self._running: set[asyncio.Task[None]] = set()
         self._next: tuple[asyncio.TimerHandle, Context] | None = None
 
     def ask(self) -> None:
         """There is something to do."""
+        self._asked += 1
         if self._is_due:
             return
         self._is_due = True
@@ -36,7 +48,13 @@ class Turns:
             at_the_latest = loop.call_later(LONGEST_WAIT, self._begin)
             self._next = at_the_latest, copy_context()
         else:
-            self._begin()
+            self._hold()
+
+    def _hold(self, turns: int = 0) -> None:
+        if self._asked < self._expected and turns < LONGEST_HOLD:
+            asyncio.get_running_loop().call_soon(self._hold, turns + 1)
+            return
+        self._begin()
 
     def _begin(self) -> None:
         self._next = None
@@ -46,7 +64,9 @@ class Turns:
         task.add_done_callback(self._ended)
 
     async def _run(self) -> None:
-        self._is_due = False
+        came = self._asked
+        self._is_due, self._asked = False, 0
+        self._expected = min(came + 1, ENOUGH) if came > 1 else 1
         await self._do()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -54,4 +74,5 @@ class Turns:
         if self._next is not None:
             at_the_latest, context = self._next
             at_the_latest.cancel()
-            context.run(self._begin)
+            self._next = None
+            context.run(self._hold)

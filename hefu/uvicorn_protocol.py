@@ -1,10 +1,11 @@
 """
 uvicorn's HTTP protocol with the limits that it lacks.
 
-It waits for ever for the rest of a request, takes heads of any size, keeps a
-connection whose reader has stopped reading, does not exit while one is half sent, and
-loses the body of a request that would like another protocol. Conflicting lengths need
-nothing here: httptools 0.9 refuses them, which tests hold to.
+It waits for ever for the rest of a request, takes heads and trailers of any size and
+trailers for headers, keeps a connection whose reader has stopped reading, does not exit
+while one is half sent, and loses the body of a request that would like another
+protocol. Conflicting lengths need nothing here: httptools 0.9 refuses them, which tests
+hold to.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from hefu.joined import Joined
 from hefu.middleware import SECURITY_HEADERS, new_request_id
+from hefu.parameters import MOST_BYTES
 
 # A 16 KiB document by GET is 48 KiB once each of its bytes is percent-encoded.
 MOST_HEAD_BYTES = 64 * 1024
+# The largest body in chunks of one byte each has five bytes around each, and zeros.
+MOST_BYTES_AROUND_BODY = 8 * MOST_BYTES
 
 # What is left out where a request asks for another protocol and is answered in HTTP.
 UPGRADES = frozenset({b"upgrade", b"http2-settings"})
@@ -42,6 +46,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._stalled: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        # Sizes of chunks, their extensions, and trailers.
+        self._bytes_around_body = 0
         # Whether a request has begun and is not whole.
         self._is_partial = False
         # Whether the parser has stopped at a head that asks for another protocol.
@@ -63,10 +69,14 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._bytes_around_body += len(data)
         self._unset_keepalive_if_required()
         self._feed(data)
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refuse(431, f"At most {MOST_HEAD_BYTES} bytes of headers")
+        elif self._bytes_around_body > MOST_BYTES_AROUND_BODY:
+            self._refuse(413, f"At most {MOST_BYTES_AROUND_BODY} bytes around a body")
         elif self._is_partial or self._is_idle():
             # Most requests come whole, and need no timer.
             self._await_request()
@@ -75,6 +85,15 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._in_head = True
         self._is_partial = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """
+        Trailers come here as well, and are dropped: RFC 9110, 6.5.1.
+
+        A proxy in front has seen to it who is named by the headers, and by them alone.
+        """
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._check_framing()
@@ -87,11 +106,16 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._bytes_around_body -= len(body)
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         if self._at_upgrade:
             return
         self._request_is_whole()
         self._in_head = True
+        self._bytes_around_body = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -101,6 +125,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
+            # Of a body that came in one piece with its head, nothing was counted.
+            self._bytes_around_body = max(self._bytes_around_body, 0)
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         except httptools.HttpParserUpgrade as stopped:

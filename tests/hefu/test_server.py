@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,13 +12,33 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hefu.parameters import MOST_BYTES
+from hefu.uvicorn_protocol import MOST_BYTES_AROUND_BODY
 from tests.hefu.running import SECONDS, Running, read_all
 
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: hefu\r\nContent-Type: application/json\r\n"
 LIMIT = SECONDS + 1.5
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+HELLO = b'{"query":"{hello}"}'
+MIB = 1024 * 1024
 
 # Servers that wait, and stop: they want the machine to themselves.
 pytestmark = pytest.mark.slow
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n" % len(data) + data + b"\r\n"
+
+
+def _send(connection: socket.socket, *parts: bytes) -> None:
+    """Each in a segment of its own."""
+    for part in parts:
+        connection.sendall(part)
+        time.sleep(0.1)
+
+
+def _is_answered(connection: socket.socket) -> bool:
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 @pytest.mark.parametrize(
@@ -157,6 +179,62 @@ def test_heads_are_bounded(server: Running) -> None:
     assert server.exchange(past).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    ("before", "repeated"),
+    [
+        (_chunk(HELLO) + b"0\r\n", b"X-A: b\r\n"),
+        (_chunk(HELLO) + b"0\r\nX-A: ", b"a"),
+        (_chunk(HELLO) + b"0\r\n", b"a"),
+        (b"1;", b"a"),
+        (b"", b"1;" + b"a" * 57 + b"\r\n \r\n"),
+    ],
+)
+def test_what_stands_around_a_body_is_bounded(
+    server: Running, before: bytes, repeated: bytes
+) -> None:
+    past = repeated * (MOST_BYTES_AROUND_BODY // len(repeated) * 2)
+    with server.connect() as connection:
+        _send(connection, CHUNKED, before)
+        # No more than is past the bound: what is left unread resets the connection.
+        for at in range(0, len(past), 4096):
+            if _is_answered(connection):
+                break
+            connection.sendall(past[at : at + 4096])
+            time.sleep(0.001)
+        assert read_all(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_trailers_without_an_end_take_no_memory(server: Running) -> None:
+    grown = _memory(server)
+    with server.connect() as connection, suppress(OSError):
+        _send(connection, CHUNKED, _chunk(HELLO) + b"0\r\n")
+        for _ in range(256):
+            connection.sendall(b"X-A: b\r\n" * (MIB // 8))
+    grown = _memory(server) - grown
+    assert grown < 16 * MIB, f"{grown // MIB} MiB"
+
+
+def test_a_body_may_come_in_chunks_of_a_byte(server: Running) -> None:
+    body = b"".join(_chunk(b"%c" % each) for each in HELLO.ljust(MOST_BYTES))
+    with server.connect() as connection:
+        _send(connection, CHUNKED, body + b"0\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_trailers_are_no_headers(server: Running, *, together: bool) -> None:
+    trailers = b"Authorization: Bearer made-up\r\nX-A: b\r\n\r\n"
+    parts = [CHUNKED + _chunk(HELLO) + b"0\r\n", trailers, CHUNKED, _chunk(HELLO)]
+    with server.connect() as connection:
+        _send(connection, *([b"".join(parts)] if together else parts))
+        _send(connection, b"0\r\n" + trailers)
+        answers = b""
+        while answers.count(b'{"data":{"hello":"Hello you"}}') < 2:
+            received = connection.recv(65536)
+            assert received, answers
+            answers += received
+
+
 def test_the_servers_own_refusals_are_dressed_like_any_answer(server: Running) -> None:
     answer = server.exchange(b"nonsense\r\n\r\n").lower()
     assert b"x-request-id: " in answer
@@ -241,6 +319,13 @@ def test_several_workers_share_the_work_and_the_dead_are_replaced(
     server.stop()
     assert time.monotonic() - began < 10
     assert server.process.returncode == 0
+
+
+def _memory(server: Running) -> int:
+    """Bytes, at the most until now."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) * 1024
 
 
 def _children(process: int) -> list[int]:

@@ -50,6 +50,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._bytes_around_body = 0
         # Whether a request has begun and is not whole.
         self._is_partial = False
+        # The last request that has come whole.
+        self._whole: RequestResponseCycle | None = None
+        # Whether nothing is heard any more, and only answers are to be sent.
+        self._is_deaf = False
         # Whether the parser has stopped at a head that asks for another protocol.
         self._at_upgrade = False
 
@@ -65,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._is_deaf or self.transport.is_closing():
             return
         if self._in_head:
             self._head_bytes += len(data)
@@ -116,6 +120,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._request_is_whole()
         self._in_head = True
         self._bytes_around_body = 0
+        self._whole = self._latest
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -219,22 +224,39 @@ class GuardedProtocol(HttpToolsProtocol):
         self._request_is_whole()
         if self.transport.is_closing():
             return
+        if self._whole is not None and not self._whole.response_complete:
+            self._hang_up_after(self._whole)
+            return
         if self._has_begun() and not self._is_answering():
             self.transport.write(_refusal(status, message))
         self.transport.close()
         # `close` waits for the reader to take what was written.
         self.loop.call_later(1.0, self.transport.abort)
 
+    def _hang_up_after(self, last: RequestResponseCycle) -> None:
+        """
+        Drop what is half sent, but answer what came whole before it.
+
+        A refusal now would be taken for the answer to that.
+        """
+        self._is_deaf = True
+        if self.cycle is not last:
+            # It waits for its turn: uvicorn begins none before the last is answered.
+            self.pipeline.popleft()
+            self.cycle = last
+        last.keep_alive = False
+        # What nobody has read resets the connection when it is closed, answers and all.
+        self.flow.resume_reading()
+
     def _has_begun(self) -> bool:
         """Nobody expects an answer on a connection that has not said a word."""
         return self._head_bytes > 0 or not self._in_head
 
     def _is_answering(self) -> bool:
-        if self._latest is None:
-            return False
         latest = self._latest
-        begun = latest.response_started and not latest.response_complete
-        return begun or bool(self.pipeline)
+        if latest is None:
+            return False
+        return latest.response_started and not latest.response_complete
 
 
 def _refusal(status: int, message: str) -> bytes:

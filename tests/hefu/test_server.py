@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from hefu.parameters import MOST_BYTES
+from hefu.server import LINGER_SECONDS
 from hefu.uvicorn_protocol import MOST_BYTES_AROUND_BODY
 from tests.hefu.running import SECONDS, Running, read_all
 
@@ -260,6 +261,53 @@ def test_a_stop_waits_for_answers_but_not_for_half_requests(server: Running) -> 
     assert server.process.returncode == 0
 
 
+@pytest.mark.parametrize("before", [1, 2])
+@pytest.mark.parametrize(
+    "half",
+    [
+        b"POST /gra",
+        HEAD + b"Content-Length: 30\r\n\r\n{",
+        CHUNKED + b"5\r\n{",
+    ],
+)
+def test_a_stop_answers_what_stands_before_a_half_request(
+    server: Running, before: int, half: bytes
+) -> None:
+    whole = _slow(0.5 + LINGER_SECONDS) * before
+    with server.connect() as connection:
+        _send(connection, whole, half)
+        server.process.send_signal(signal.SIGTERM)
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 ") == before
+    assert answer.count(b'{"data":{"slow":"done"}}') == before
+    server.process.communicate(timeout=10)
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"nonsense\r\n\r\n",
+        HEAD + b"Content-Length: 30\r\n\r\n{",
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 80_000,
+        CHUNKED + b"ZZ",
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_refusal_is_no_answer_to_the_request_before(
+    server: Running, behind: bytes, *, together: bool
+) -> None:
+    whole = _slow(SECONDS * 2)
+    with server.connect() as connection:
+        _send(connection, *([whole + behind] if together else [whole, behind]))
+        # The parser is not asked again, whatever comes.
+        connection.sendall(b"more")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.endswith(b'{"data":{"slow":"done"}}')
+
+
 def test_who_still_waits_when_the_stop_runs_out_of_time_is_told(
     server: Running,
 ) -> None:
@@ -319,6 +367,12 @@ def test_several_workers_share_the_work_and_the_dead_are_replaced(
     server.stop()
     assert time.monotonic() - began < 10
     assert server.process.returncode == 0
+
+
+def _slow(seconds: float) -> bytes:
+    """A request that is answered so late."""
+    body = b'{"query":"{slow(seconds: %.1f)}"}' % seconds
+    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 def _memory(server: Running) -> int:

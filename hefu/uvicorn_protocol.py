@@ -220,14 +220,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(408, f"The request must arrive within {self.seconds:g} seconds")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answers, unless the application already is answering, and hangs up."""
+        """Answers, unless the application has begun to, and hangs up."""
         self._request_is_whole()
         if self.transport.is_closing():
             return
         if self._whole is not None and not self._whole.response_complete:
             self._hang_up_after(self._whole)
             return
-        if self._has_begun() and not self._is_answering():
+        if self._has_begun() and not self._is_answered():
             self.transport.write(_refusal(status, message))
         self.transport.close()
         # `close` waits for the reader to take what was written.
@@ -252,11 +252,12 @@ class GuardedProtocol(HttpToolsProtocol):
         """Nobody expects an answer on a connection that has not said a word."""
         return self._head_bytes > 0 or not self._in_head
 
-    def _is_answering(self) -> bool:
+    def _is_answered(self) -> bool:
+        """Some answers wait for no body: a second one would be the next request's."""
         latest = self._latest
-        if latest is None:
+        if latest is None or latest is self._whole:
             return False
-        return latest.response_started and not latest.response_complete
+        return latest.response_started
 
 
 def _refusal(status: int, message: str) -> bytes:

@@ -236,6 +236,16 @@ def test_trailers_are_no_headers(server: Running, *, together: bool) -> None:
             answers += received
 
 
+def test_what_is_answered_is_not_answered_again(server: Running) -> None:
+    """A body that nobody wants has its time as well, and then only an end."""
+    large = HEAD + b"Content-Length: 100000\r\n\r\n{"
+    bodily = b"GET /health/ready HTTP/1.1\r\nHost: hefu\r\nContent-Length: 9\r\n\r\n"
+    for sent, status in ((large, b"413"), (bodily, b"200")):
+        answer = server.exchange(sent)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+        assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_the_servers_own_refusals_are_dressed_like_any_answer(server: Running) -> None:
     answer = server.exchange(b"nonsense\r\n\r\n").lower()
     assert b"x-request-id: " in answer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 import orjson
-from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
@@ -19,6 +19,7 @@ MOST_BYTES = 64 * 1024
 MOST_DIGITS = 18
 
 BODY_NOT_JSON = Text("The body is not JSON in UTF-8", "请求体不是 UTF-8 编码的 JSON")
+QUERY_NOT_UTF8 = Text("The query string is not UTF-8", "查询字符串不是 UTF-8 编码")
 NOT_JSON = Text("{name} is not JSON in UTF-8", "{name} 不是 UTF-8 编码的 JSON")
 NO_BATCHES = Text(
     "Batches are not taken: send one request at a time",
@@ -112,16 +113,24 @@ def _too_large() -> Refused:
 
 
 def _from_query(head: Head) -> Parameters:
-    given = QueryParams(head.scope["query_string"])
+    given = _query(head.scope["query_string"])
     read_from: dict[str, object] = {
         "query": given.get("query"),
         "operationName": given.get("operationName") or None,
     }
     for name in ("variables", "extensions"):
         if given.get(name):
-            text = given[name].encode(errors="replace")
-            read_from[name] = _json(text, NOT_JSON, name=name)
+            read_from[name] = _json(given[name].encode(), NOT_JSON, name=name)
     return _checked(read_from)
+
+
+def _query(given: bytes) -> dict[str, str]:
+    """Of several by one name the last; lone surrogates are no UTF-8 either."""
+    try:
+        # With U+FFFD in their place, two different texts would be the same one.
+        return dict(parse_qsl(given.decode(), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise Refused(400, QUERY_NOT_UTF8) from None
 
 
 def _json(text: bytes, refusal: Text, *, name: str = "") -> object:

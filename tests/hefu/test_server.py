@@ -141,6 +141,31 @@ def test_a_transfer_coding_in_http_1_0_is_refused(server: Running) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "told"),
+    [
+        (b'query={hello(name:"%ff%fe")}', 400, b"The query string is not UTF-8"),
+        (b'query={hello(name:"%ed%a0%80")}', 400, b"The query string is not UTF-8"),
+        (b'query={hello}&variables={"a":"%c3("}', 400, b"query string is not UTF-8"),
+        (b"query={hello}&operationName=%ff", 400, b"The query string is not UTF-8"),
+        (b"query={hello}&other=%80", 400, b"The query string is not UTF-8"),
+        (b"query={hello}&%ff=", 400, b"The query string is not UTF-8"),
+        (b'query={hello(name:"\xff")}', 400, b"BAD_REQUEST"),
+        (b'query={hello}&variables={"a":"\\ud800"}', 400, b"variables is not JSON"),
+        (b'query={hello(name:"%E5%B0%8F+%26")}', 200, "Hello 小 &".encode()),
+        (b"query={hello}&variables=&operationName=&other", 200, b"Hello you"),
+        (b"query={fails}&query={hello}", 200, b"Hello you"),
+    ],
+)
+def test_a_query_string_is_utf_8(
+    server: Running, given: bytes, status: int, told: bytes
+) -> None:
+    asked = b"GET /graphql?" + given + b" HTTP/1.1\r\nConnection: close\r\n\r\n"
+    answer = server.exchange(asked)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert told in answer
+
+
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
 def test_a_request_for_another_protocol_is_answered_in_this_one(

@@ -69,12 +69,15 @@ def best(accept: str | None, offers: Sequence[str], *, default: str) -> str | No
     if accept is None or not accept.strip():
         return default
     ranges = tuple(_ranges(accept))
-    # Named ones win over wildcards, and a wildcard means the default.
+    # Named ones win over wildcards, and a wildcard means the default, unless that is
+    # the one that is refused.
     ranked = [(_quality(ranges, offer), offer) for offer in offers]
     quality, chosen = max(ranked, key=lambda pair: pair[0])
     if quality > 0:
         return chosen
-    return default if _any_quality(ranges, default) > 0 else None
+    return next(
+        (each for each in (default, *offers) if _any_quality(ranges, each) > 0), None
+    )
 
 
 def _quality(ranges: Sequence[MediaType], offer: str) -> float:

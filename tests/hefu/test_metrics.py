@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import socket
+import struct
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +19,8 @@ from models import Role, database
 from tests.faults.faulty import attempt
 from tests.faults.served import free_port, serving
 from tests.house import START, Entrance, Pkce, Wecom
+from tests.security.conftest import NOBODY
+from tests.security.serving import served as attacked
 
 REFRESH = """
 mutation($token: String!) { refreshSession(input: {refreshToken: $token}) {
@@ -156,3 +163,55 @@ async def test_nothing_is_exposed_unless_asked_for(
 ) -> None:
     async with serving(database_url, wecom) as served:
         assert (await served.house.client.get("/metrics")).status_code == 404
+
+
+def test_a_scraper_that_is_gone_leaves_lines_of_json(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    listen = {"HEFU_METRICS_LISTEN": f"127.0.0.1:{port}", "HEFU_LOG_LEVEL": "debug"}
+    with attacked(f"sqlite://{tmp_path / 'hefu.db'}", NOBODY, log, **listen) as server:
+        for sent in (b"", b"GET /me", b"GET /metrics HTTP/1.1\r\n\r\n") * 10:
+            reset(port, sent)
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+        server.stop()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    levels = {each["level"] for each in lines if each["logger"] == "hefu.exposition"}
+    assert levels == {"debug"}
+
+
+def reset(port: int, sent: bytes) -> None:
+    with half_sent(port, sent) as connection:
+        at_once = struct.pack("ii", 1, 0)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+
+
+def half_sent(port: int, half: bytes) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=6)
+    connection.sendall(half)
+    return connection
+
+
+@pytest.mark.slow
+def test_a_scraper_has_ten_seconds_in_all(tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    listen = {"HEFU_METRICS_LISTEN": f"127.0.0.1:{port}"}
+    head = b"GET /metrics HTTP/1.1\r\n"
+    with attacked(f"sqlite://{tmp_path / 'hefu.db'}", NOBODY, log, **listen) as server:
+        began = time.monotonic()
+        halves = (b"", b"GET /me", b"", head)
+        drips = (b"", b"", b"G", b"X-A: b\r\n")
+        connections = [half_sent(port, half) for half in halves]
+        for _ in range(9):
+            for connection, drip in zip(connections, drips, strict=True):
+                connection.sendall(drip)
+            time.sleep(1)
+        for connection in connections:
+            assert connection.recv(65536) == b""
+            connection.close()
+        assert 9 < time.monotonic() - began < 12
+        # Nobody waits for those who have time left.
+        with half_sent(port, head):
+            began = time.monotonic()
+            assert server.stop() == 0
+            assert time.monotonic() - began < 5
+    for line in log.read_text().splitlines():
+        assert json.loads(line)["level"] == "info"

@@ -158,15 +158,11 @@ class Members:
         member, agent = named.member, named.agent
         try:
             async with deadline.rest():
-                profile = await self._client.profile(agent, member.userid)
+                profile = await self._profile(agent, member.userid)
         except TimeoutError:
             return await self._untold(source, None, linked=linked)
         except wecom.WecomError as error:
             return await self._untold(source, error, linked=linked)
-        if profile.userid.casefold() != member.userid.casefold():
-            raise refusals.WecomUnavailable("profile.of_another_member")
-        if profile.status in BARRED:
-            raise refusals.MemberNotAllowed("member.barred")
         if member.user_ticket is not None:
             with suppress(TimeoutError):
                 async with deadline.rest():
@@ -183,7 +179,7 @@ class Members:
         :raises WecomUnavailable: it spoke of somebody else.
         """
         try:
-            profile = await self._client.profile(self.agent(source), userid)
+            await self._profile(self.agent(source), userid)
         except wecom.MemberRefused as error:
             return _barred(error)
         except wecom.Misconfigured as error:
@@ -191,11 +187,25 @@ class Members:
             if error.call == "gettoken":
                 await self._problems.remember(source, error)
             raise
-        if profile.userid.casefold() != userid.casefold():
-            raise refusals.WecomUnavailable("profile.of_another_member")
-        if profile.status in BARRED:
-            return refusals.MemberNotAllowed("member.barred")
+        except refusals.MemberNotAllowed as refusal:
+            return refusal
         return None
+
+    async def _profile(self, agent: wecom.Agent, userid: str) -> wecom.Profile:
+        """
+        What WeCom tells of a member in good standing.
+
+        :raises wecom.WecomError: it does not tell, or not so that it is understood.
+        :raises WecomUnavailable: it spoke of somebody else.
+        :raises MemberNotAllowed: it names a status that bars the member.
+        """
+        try:
+            profile = await self._client.profile(agent, userid)
+        except wecom.BadAnswer as odd:
+            _must_not_bar(odd, userid)
+            raise
+        _must_not_bar(profile, userid)
+        return profile
 
     async def _untold(
         self,
@@ -244,6 +254,18 @@ class Members:
         return refusals.WecomUnavailable(
             "wecom.unavailable", wecom_error_code=code, retry=retry
         )
+
+
+def _must_not_bar(told: wecom.Profile | wecom.BadAnswer, userid: str) -> None:
+    """
+    :param told: what user/get tells, whole or not.
+    :raises WecomUnavailable: WeCom spoke of somebody else than `userid`.
+    :raises MemberNotAllowed: it names a status that bars them.
+    """
+    if told.userid is not None and told.userid.casefold() != userid.casefold():
+        raise refusals.WecomUnavailable("profile.of_another_member")
+    if told.status in BARRED:
+        raise refusals.MemberNotAllowed("member.barred")
 
 
 def _barred(error: wecom.MemberRefused) -> Refusal:

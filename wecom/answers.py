@@ -23,7 +23,14 @@ PRINTABLE_ASCII = re.compile(r"[!-~]{1,512}")
 
 
 class Malformed(ValueError):
-    """Quotes nothing of the answer: it may hold a token."""
+    """
+    Quotes nothing of the answer: it may hold a token.
+
+    `userid` and `status` are what an odd answer about a member tells all the same.
+    """
+
+    userid: str | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,16 @@ def member(answer: Fields) -> Member | Outsider:
 
 
 def profile(answer: Fields) -> Profile:
+    try:
+        return _profile(answer)
+    except Malformed as malformed:
+        userid, status = answer.get("userid"), answer.get("status")
+        malformed.userid = userid if isinstance(userid, str) else None
+        malformed.status = status if type(status) is int else None
+        raise
+
+
+def _profile(answer: Fields) -> Profile:
     return Profile(
         userid=_userid(answer.get("userid")),
         name=_text(answer, "name"),

@@ -148,7 +148,14 @@ class UnexpectedStatus(Unavailable):
 
 
 class BadAnswer(Unavailable):
+    """
+    `userid` and `status` are what it tells of a member all the same: who is barred is
+    not let in because their avatar is a number.
+    """
+
     outcome = "bad_answer"
+    userid: str | None = None
+    status: int | None = None
 
 
 CLASSES: Mapping[int, type[Refused]] = {

@@ -113,8 +113,9 @@ class Exchange:
         try:
             return _understood(received, question)
         except answers.Malformed as malformed:
-            part = str(malformed)
-        raise _error(BadAnswer, question, part)
+            bad = _error(BadAnswer, question, str(malformed))
+            bad.userid, bad.status = malformed.userid, malformed.status
+        raise bad
 
     async def _received(self, question: Question[T]) -> bytes | Unavailable:
         """Returns errors: raised where httpx's is handled, they would drag it along."""

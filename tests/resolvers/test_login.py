@@ -681,6 +681,36 @@ async def test_members_who_may_not(house: House, userid: str) -> None:
     assert await User.all().count() == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("department", None), ("mobile", 1), ("avatar", "x" * 600), ("userid", None)],
+)
+async def test_who_is_barred_stays_out_whatever_else_is_odd(
+    house: House, name: str, value: object
+) -> None:
+    entrance = await house.entrance()
+    await entrance.log_in("zhangsan")
+    house.wecom.person("zhangsan").status = 5
+    house.wecom.fault("field", "user_get", name=name, value=value)
+
+    refused = await entrance.log_in("zhangsan")
+
+    assert failure(refused) == ("MEMBER_NOT_ALLOWED", "NEVER")
+
+
+@pytest.mark.parametrize("userid", ["lisi", "../zhangsan", ""])
+async def test_who_user_get_takes_for_another_is_never_keyed_on(
+    house: House, userid: str
+) -> None:
+    entrance = await house.entrance()
+    await entrance.log_in("zhangsan")
+    house.wecom.fault("field", "user_get", name="userid", value=userid)
+
+    refused = await entrance.log_in("zhangsan")
+
+    assert failure(refused) == ("WECOM_UNAVAILABLE", "START_AGAIN")
+
+
 @pytest.mark.parametrize("errcode", [40003, 46004, 50002, 60011, 60111])
 async def test_members_whom_user_get_refuses(house: House, errcode: int) -> None:
     entrance = await house.entrance()

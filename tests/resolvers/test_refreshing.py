@@ -486,6 +486,26 @@ async def test_whoever_may_not_log_in_may_not_refresh(
     assert failure(await refresh(house, token)) == NOT_ALLOWED
 
 
+async def test_a_leaver_is_out_whatever_else_is_odd(house: House) -> None:
+    token = await log_in(await house.entrance())
+    house.wecom.person("zhangsan").status = 5
+    house.wecom.fault("field", "user_get", name="mobile", value=1)
+    house.clock.advance(hours=25)
+
+    assert failure(await refresh(house, token)) == NOT_ALLOWED
+
+
+async def test_an_odd_answer_ends_nothing_and_is_asked_for_again(house: House) -> None:
+    token = await log_in(await house.entrance())
+    house.wecom.fault("field", "user_get", name="mobile", value=1)
+    house.clock.advance(hours=25)
+    token = await refreshed(house, token)
+    house.wecom.person("zhangsan").status = 5
+    house.clock.advance(minutes=6)
+
+    assert failure(await refresh(house, token)) == NOT_ALLOWED
+
+
 @pytest.mark.parametrize("errcode", [40003, 46004, 50002, 60011, 60111])
 async def test_whom_user_get_refuses_is_out(house: House, errcode: int) -> None:
     token = await log_in(await house.entrance())

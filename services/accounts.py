@@ -190,7 +190,8 @@ class Accounts:
         known = user.password_hash
         if known is None or not self._passwords.is_outdated(known):
             return
-        with suppress(RateLimited):  # At the next sign-in, then.
+        # Otherwise at the next sign-in: this one has succeeded already.
+        with suppress(RateLimited, database.DatabaseUnavailable):
             hash = await self._passwords.hash(password)
             # Unless it was changed while it was being hashed.
             await User.filter(id=user.id, password_hash=known).update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from models import BindingMethod, BindingTicket, User, database, ids
@@ -15,7 +16,7 @@ from services.links import ATTEMPTS, Changed, Links, rules_of
 from services.profiles import Profile
 from services.proofs import Proofs
 from services.rates import Rates
-from services.refusals import RateLimited, TicketInvalid
+from services.refusals import CredentialsInvalid, TicketInvalid
 from services.sessions import Device, LoggedIn, Sessions
 from services.tickets import Tickets
 
@@ -124,8 +125,12 @@ class Bindings:
         await self._tickets.guess(ticket)
         try:
             user = await self._proofs.check(caller, trail, found, proof.password)
-        except RateLimited:
-            await self._tickets.take_back(ticket)
+        except CredentialsInvalid:
+            raise
+        except Exception:
+            # Nobody said that it was wrong.
+            with suppress(database.DatabaseUnavailable):
+                await self._tickets.take_back(ticket)
             raise
         await self._tickets.take_back(ticket)
         return user

@@ -157,9 +157,10 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises InputRejected: NOT_FOUND, or LAST_LOGIN_METHOD where no way in is left.
         """
-        person, _ = _fresh(caller, self._clock())
+        person, session = _fresh(caller, self._clock())
         async with database.transaction():
             user = await self._links.lock(person.id)
+            await sessions.must_go_on(session, now=self._clock())
             identity = await _find(identity_id)
             if user is None or identity is None or identity.user_id != user.id:
                 raise _not_found()
@@ -294,9 +295,8 @@ class Linking:
         person, session = caller.person()
         source, profile = entrance.source, learned.profile
         user = await self._links.lock(person.id)
-        current = await Session.get_or_none(id=session.id)
-        live = current and sessions.is_live(current, now=self._clock())
-        if user is None or not live:
+        await sessions.must_go_on(session, now=self._clock())
+        if user is None:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         holder = await self._links.holder(source.corp_id, profile.subject)
         [account, *linked] = await self._links.accounts(

@@ -38,7 +38,6 @@ class Told:
 
     profile: wecom.Profile | None
     wecom_error_code: int | None = None
-    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +223,8 @@ class Members:
             raise _barred(error) from None
         if error is not None and error.call == "gettoken":
             await self._problems.remember(source, error)
-        if code in UNTOLD:
-            return Told(None, code, "profile.not_told")
-        if await linked():
-            return Told(None, code, "profile.not_needed")
+        if code in UNTOLD or await linked():
+            return Told(None, code)
         raise refusals.WecomUnavailable(
             "profile.unavailable", wecom_error_code=code
         ) from None

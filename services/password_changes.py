@@ -45,7 +45,8 @@ class PasswordChanges:
         Change the caller's own password and end their other sessions.
 
         :param current: what it was; a first password needs a recent login instead.
-        :raises Unauthenticated: REAUTHENTICATE: the login is not recent enough.
+        :raises Unauthenticated: REAUTHENTICATE: the login is not recent enough;
+            REVOKED: the session was ended meanwhile.
         :raises InputRejected: INVALID_CREDENTIALS, RATE_LIMITED, or what is wrong with
             the new one.
         """
@@ -64,6 +65,7 @@ class PasswordChanges:
         )
         async with database.transaction():
             user = await self._unchanged(user.id, known)
+            await sessions.must_go_on(session, now=self._clock())
             user.password_hash = hash
             user.updated_at = self._clock()
             await user.save(update_fields=["password_hash", "updated_at"])

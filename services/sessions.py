@@ -25,6 +25,7 @@ from services import refresh_tokens
 from services.access_tokens import AccessTokens
 from services.callers import Caller
 from services.clock import Clock
+from services.errors import Unauthenticated, UnauthenticatedReason
 from services.refresh_tokens import Issued, RefreshTokens
 
 _END = """
@@ -273,6 +274,17 @@ def extended(session: Session, expires_at: datetime, now: datetime) -> None:
 def is_live(session: Session, *, now: datetime) -> bool:
     """Whether it was neither ended nor left to expire."""
     return session.revoked_at is None and session.expires_at > now
+
+
+async def must_go_on(session: Session, *, now: datetime) -> None:
+    """
+    Look at it again, in the transaction of what it is to vouch for.
+
+    :raises Unauthenticated: REVOKED: it was ended, or expired, since it was read.
+    """
+    current = await Session.get_or_none(id=session.id)
+    if current is None or not is_live(current, now=now):
+        raise Unauthenticated(UnauthenticatedReason.REVOKED)
 
 
 async def prune(before: datetime, *, limit: int) -> AsyncGenerator[int]:

@@ -28,7 +28,7 @@ from wecom.transport import Transport
 T = TypeVar("T")
 
 MAX_REQUESTS = 3
-"""To one endpoint, for one question."""
+"""To one endpoint, for one question, beside the one that a stale token costs."""
 
 BACKOFF = (0.2, 0.5)
 """Seconds after the first and the second busy answer, give or take a quarter."""
@@ -236,8 +236,9 @@ class Client:
         """
         last = failures[-1]
         alike = sum(type(failure) is type(last) for failure in failures)
+        stale = sum(isinstance(failure, StaleToken) for failure in failures)
         allowed = endpoint.repeats.get(type(last), 0)
-        if alike > allowed or len(failures) >= MAX_REQUESTS:
+        if alike > allowed or len(failures) - stale >= MAX_REQUESTS:
             raise last
         if isinstance(last, Busy):
             jitter = random.uniform(0.75, 1.25)  # noqa: S311 - not for secrecy.

@@ -8,7 +8,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from models import BindingTicket, Identity, PasswordAttempt, Session, User, digests, ids
+from models import (
+    BindingTicket,
+    Identity,
+    PasswordAttempt,
+    Session,
+    User,
+    database,
+    digests,
+    ids,
+)
 from tests.house import Entrance, House, Json
 from tests.operations import (
     PASSWORD,
@@ -267,6 +276,33 @@ async def test_being_throttled_does_not_count_against_a_ticket(house: House) -> 
 
     assert (await BindingTicket.get()).failures == 0
     assert (await bind_new(entrance, text))["resolution"] == "CREATED"
+
+
+async def test_what_fails_of_itself_does_not_count_against_a_ticket(
+    house: House,
+) -> None:
+    """Nobody has said that the password is wrong."""
+    await amy(house)
+    entrance = await asking(house)
+    text = await ticket(entrance)
+    input = {
+        "appId": entrance.app_id,
+        "ticket": text,
+        "method": "USERNAME_PASSWORD",
+        "account": "Amy",
+        "password": PASSWORD,
+    }
+    query = """
+        mutation($input: BindExistingAccountInput!) {
+          bindExistingAccount(input: $input) { __typename }
+        }
+    """
+    await database.fetch("ALTER TABLE password_attempts RENAME TO elsewhere")
+    for _ in range(5):
+        assert (await house.answer(query, {"input": input}))["errors"]
+    await database.fetch("ALTER TABLE elsewhere RENAME TO password_attempts")
+
+    assert (await bind(entrance, text, "Amy"))["resolution"] == "BOUND"
 
 
 # ------------------------------------------------------------------------ tickets

@@ -32,6 +32,9 @@ from wecom.sandbox import examples
 THERE = examples.OTHER_CORP_AGENT
 
 
+TYPES = [("id", "ID"), ("password", "String")]
+
+
 async def two_corps(house: House) -> tuple[Entrance, Entrance]:
     """One app, with a source of each of two corps."""
     here = await house.entrance(app={"allowPasswordSignIn": True})
@@ -341,6 +344,34 @@ async def test_a_session_that_ends_while_wecom_is_asked_links_nothing(
 
 
 # ---------------------------------------------------------------------- unlinking
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "unlinkMyIdentity(input: { id: $id }) { user { id } }",
+        """changeMyPassword(input: {
+            currentPassword: $password, newPassword: "quite another 81 horse"
+        }) { user { id } }""",
+    ],
+)
+async def test_a_session_that_was_ended_vouches_for_nothing_more(
+    house: House, deed: str
+) -> None:
+    """Not in the same request either, whose caller was let in before."""
+    entrance = await house.entrance(app={"allowPasswordSignIn": True})
+    user_id = await account(house, username="Amy", password=PASSWORD)
+    given = {"id": await link(house, user_id, "zhangsan"), "password": PASSWORD}
+    token = token_of(await sign_in(house, entrance.app_id, "Amy"))
+    named = " ".join(f"${name}: {type}!" for name, type in TYPES if f"${name}" in deed)
+    query = f"mutation({named}) {{ signOut {{ session {{ id }} }} deed: {deed} }}"
+
+    answer = await house.answer(query, given, token=token)
+
+    [error] = answer["errors"]
+    assert (error["path"], error["extensions"]["reason"]) == (["deed"], "REVOKED")
+    assert await Identity.all().count() == 1
+    assert token_of(await sign_in(house, entrance.app_id, "Amy"))
 
 
 async def test_the_last_way_in_is_not_unlinked(house: House) -> None:

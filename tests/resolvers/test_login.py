@@ -510,6 +510,19 @@ async def test_a_stale_token_goes_unnoticed(house: House) -> None:
     assert house.wecom.calls("gettoken") == 2
 
 
+@pytest.mark.parametrize("endpoint", ["getuserinfo", "user_get"])
+async def test_a_stale_token_goes_unnoticed_however_busy_wecom_was(
+    house: House, endpoint: str
+) -> None:
+    entrance = await house.entrance()
+    house.wecom.fault("errcode", endpoint=endpoint, errcode=-1, times=2)
+    house.wecom.fault("errcode", endpoint=endpoint, errcode=42001)
+
+    assert (await entrance.log_in())["resolution"] == "CREATED"
+    assert house.wecom.calls("gettoken") == 2
+    assert house.wecom.calls(endpoint) == 4
+
+
 @pytest.mark.parametrize(
     ("errcode", "code", "retry"),
     [

@@ -144,7 +144,8 @@ class Apps:
         now = self._clock()
         app.update_from_dict({**changed, "updated_at": now})
         await app.save(update_fields=[*changed, "updated_at"])
-        if not app.enabled:
+        if "enabled" in changed or not app.enabled:
+            # Also when it is enabled again: a login may have been under way.
             await sessions.end("app_id", app.id, now=now)
         await self._record(caller, "app.updated", app, changed)
 

@@ -23,7 +23,7 @@ from models import (
     together,
 )
 from models.together import Untouched, Write, insert
-from services import binding, refusals, sessions
+from services import binding, entrances, refusals, sessions
 from services.audit import Audit, Trail
 from services.binding import Decision, Outcome
 from services.callers import Caller
@@ -243,7 +243,8 @@ class Login:
                 return await self._open(course, learned, decision)
             except Untouched:
                 # A crowd of one account's logins would fail one another again and
-                # again; transactions wait for one another, and see what was done.
+                # again; transactions wait for one another, and see what was done. They
+                # also say what it was: an account or an app that was disabled.
                 one_step = False
             except (database.Taken, Changed):
                 continue
@@ -317,7 +318,7 @@ class Login:
         return (
             insert(session),
             insert(issued.row),
-            success(course.presented, session.id, issued.key_id),
+            success(course.presented, session, issued.key_id),
         )
 
     async def _logged_in(
@@ -382,6 +383,8 @@ class Login:
             )
             session, issued = await self._prepare(course, user, identity, decision)
             await sessions.save(session, issued)
+            # It may have been disabled, or deleted, while WeCom was asked.
+            await entrances.enabled_app(course.attempt.app_id)
             await self._reservations.succeed(
                 course.presented, session.id, issued.key_id
             )

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from models import (
     Progress,
+    Session,
     SpentCode,
     SpentState,
     crowds,
@@ -60,7 +61,7 @@ SELECT {crowds.BRIEFLY}
 _SUCCEED = """
 UPDATE spent_codes SET progress = 'SUCCEEDED', session_id = $1, key_id = $2,
     finished_at = $3
-WHERE digest = $4
+WHERE digest = $4 AND EXISTS (SELECT 1 FROM apps WHERE id = $5 AND enabled)
 """
 
 
@@ -141,11 +142,17 @@ class Reservations:
         return None
 
     def success(
-        self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID
+        self, presented: Presented, session: Session, key_id: uuid.UUID
     ) -> Write:
-        """As `succeed`, to be written with the session."""
+        """
+        As `succeed`, to be written with the session.
+
+        Untouched where its app was disabled or deleted while WeCom was asked: whoever
+        did that has ended the sessions that there were.
+        """
         now = self._clock()
-        return Write(_SUCCEED, (session_id, key_id, now, presented.code))
+        values = session.id, key_id, now, presented.code, session.app_id
+        return Write(_SUCCEED, values, needed=True)
 
     async def succeed(
         self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID

@@ -12,6 +12,7 @@ import pytest
 from models import AuditEvent, Identity, IdentitySource, Session, User, ids
 from services import members
 from tests.house import House, Json, Pkce
+from tests.operations import administer
 from wecom import client
 from wecom.sandbox import examples
 
@@ -167,6 +168,30 @@ async def test_unknown_and_disabled_apps_are_unavailable(house: House) -> None:
     assert [event.rule for event in await events(action="login.failed")] == [
         "app.disabled", "app.unknown", "app.unknown",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("deed", ["update_app", "delete_app"])
+async def test_an_app_that_is_gone_by_the_time_wecom_answers_has_no_session(
+    house: House, deed: str, *, known: bool
+) -> None:
+    entrance = await house.entrance()
+    if known:
+        await entrance.log_in()
+    house.wecom.fault("delay", endpoint="user_get", seconds=1)
+    asked = house.wecom.calls("user_get")
+    login = asyncio.create_task(entrance.log_in())
+    while house.wecom.calls("user_get") == asked:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    change = {"enabled": False} if deed == "update_app" else {}
+    await administer(house, deed, {"id": entrance.app_id, **change})
+
+    refused = await login
+
+    assert failure(refused) == ("APP_UNAVAILABLE", "NEVER")
+    assert await Session.filter(revoked_at=None).count() == 0
+    [event] = await events(failure="APP_UNAVAILABLE")
+    assert event.request_id == refused["requestId"]
 
 
 async def test_sources_are_unavailable_in_one_way(house: House) -> None:

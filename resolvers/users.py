@@ -34,7 +34,7 @@ async def update(info: Info, input: UpdateUserInput) -> UserPayload:
 
 async def set_password(info: Info, input: SetUserPasswordInput) -> UserPayload:
     user = await info.context.services.accounts.set_password(
-        info.context.caller, input.id, input.password
+        info.context.caller, input.id, **sent(input)
     )
     return _payload(info, user)
 

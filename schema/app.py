@@ -272,7 +272,7 @@ class AppFilter(Filled):
     )
 
 
-@strawberry.input(description="How apps are ordered; equal ones oldest first.")
+@strawberry.input(description="How apps are ordered; equal ones by age, the same way.")
 class AppOrder(Filled):
     field: AppOrderField = strawberry.field(description="What is compared.")
     direction: OrderDirection = strawberry.field(

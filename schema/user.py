@@ -247,12 +247,12 @@ class UserPayload:
 
 
 @strawberry.input(description="A password for somebody else's account.")
-class SetUserPasswordInput(Filled):
+class SetUserPasswordInput:
     id: strawberry.ID = strawberry.field(description="The account's id (`usr_…`).")
     password: str | None = strawberry.field(
         default=strawberry.UNSET,
-        description="8 to 128 characters. Null takes the password away. Either ends all"
-        " of the account's sessions.",
+        description="8 to 128 characters. Null takes the password away, and has to be"
+        " said. Either ends all of the account's sessions.",
     )
 
 

@@ -32,6 +32,7 @@ from services.forms import (
     ABSENT,
     NOT_FOUND,
     REQUIRED,
+    Absent,
     Form,
     camel_case,
     is_printable,
@@ -105,16 +106,21 @@ class Accounts:
                     return await self._update(caller, id, changes)
         raise database.DatabaseUnavailable
 
-    async def set_password(self, caller: Caller, id: str, password: str | None) -> User:
+    async def set_password(
+        self, caller: Caller, id: str, password: str | Absent | None = ABSENT
+    ) -> User:
         """
         Set somebody's password, or take it away, and end all of their sessions.
 
+        :param password: None takes it away; a client that forgot it does not mean that.
         :raises InputRejected: NOT_FOUND, FORBIDDEN, RATE_LIMITED, or what is wrong with
             the password.
         """
         caller.require(Role.ADMIN)
         key = ids.read(ids.USER, id)
         user = _may_change(caller, await User.get_or_none(id=key) if key else None)
+        if password is ABSENT:
+            raise rejected("password", InputErrorCode.REQUIRED, REQUIRED)
         hash = await self._passwords.hash_good(
             Form(), "password", password, unlike=account_fields.names(user)
         )
@@ -265,10 +271,9 @@ class Accounts:
         await user.save(update_fields=[*columns, "updated_at"])
 
     async def _end_sessions(self, caller: Caller, user: User, rule: str) -> None:
-        for id in await sessions.end("user_id", user.id, now=self._clock()):
-            ended = ids.show(ids.SESSION, id)
+        for ended in await sessions.end("user_id", user.id, now=self._clock()):
             await self._audit.record(
-                caller, "session.revoked", subject=ended, rule=rule
+                caller, "session.revoked", **ended.facts(rule=rule)
             )
 
     async def _record(

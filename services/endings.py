@@ -20,6 +20,7 @@ from services.errors import (
 )
 from services.language import Text
 from services.refreshing import Refreshing
+from services.sessions import Ended
 
 ONE_KEY = Text("Exactly one key is needed.", "必须且只能提供一个键。")
 
@@ -35,7 +36,7 @@ WHERE id IN (
     SELECT session.id FROM sessions session
     JOIN users account ON account.id = session.user_id
     WHERE session.{column} = $2 AND session.revoked_at IS NULL
-    AND session.expires_at > $1 AND session.created_at <= $1
+    AND session.expires_at > $1 AND session.created_at <= $4
     AND account.role IN ({roles}) LIMIT $3
 ) AND revoked_at IS NULL
 RETURNING id, app_id, identity_source_id
@@ -121,25 +122,23 @@ class Endings:
         names = ", ".join(f"'{role}'" for role in roles)
         sql = _END.format(column=column, roles=names)
         now, ended = self._clock(), 0
-        while count := await self._end_batch(caller, sql, now, id):
+        newest = await _newest(column, id)
+        while newest and (count := await self._end_batch(caller, sql, now, id, newest)):
             ended += count
         return ended
 
     async def _end_batch(
-        self, caller: Caller, sql: str, now: datetime, id: uuid.UUID
+        self,
+        caller: Caller,
+        sql: str,
+        now: datetime,
+        id: uuid.UUID,
+        newest: datetime,
     ) -> int:
         async with database.transaction():
-            rows = await database.fetch(sql, now, id, BATCH)
-            for row in rows:
-                source_id = row["identity_source_id"]
-                await self._audit.record(
-                    caller,
-                    "session.revoked",
-                    subject=ids.show(ids.SESSION, uuid.UUID(str(row["id"]))),
-                    app_id=uuid.UUID(str(row["app_id"])),
-                    identity_source_id=source_id and uuid.UUID(str(source_id)),
-                    changed=["revokedAt"],
-                )
+            rows = await database.fetch(sql, now, id, BATCH, newest)
+            for ended in map(Ended.of, rows):
+                await self._audit.record(caller, "session.revoked", **ended.facts())
         return len(rows)
 
     async def _read(self, caller: Caller, whose: Whose) -> tuple[str, uuid.UUID]:
@@ -176,19 +175,19 @@ class Endings:
         now = self._clock()
         async with database.transaction():
             for session in ended:
-                if not await sessions.end("id", session.id, now=now):
+                found = await sessions.end("id", session.id, now=now)
+                if not found:
                     await session.refresh_from_db(fields=["revoked_at"])
                     continue
                 session.revoked_at = now
-                await self._audit.record(
-                    caller,
-                    action,
-                    by=by,
-                    subject=ids.show(ids.SESSION, session.id),
-                    app_id=session.app_id,
-                    identity_source_id=session.identity_source_id,
-                    changed=["revokedAt"],
-                )
+                [gone] = found
+                await self._audit.record(caller, action, **gone.facts(by=by))
+
+
+async def _newest(column: str, id: uuid.UUID) -> datetime | None:
+    """When the newest of them was opened, by the clock of whoever opened it."""
+    session = await Session.filter(**{column: id}).order_by("-created_at").first()
+    return session.created_at if session else None
 
 
 _TABLES = {

@@ -337,13 +337,10 @@ class Linking:
         """
         if not await Identity.filter(id=identity.id).delete():
             raise _not_found()
-        for id in await sessions.end("identity_id", identity.id, now=self._clock()):
-            await self._audit.record(
-                caller,
-                "session.revoked",
-                subject=ids.show(ids.SESSION, id),
-                rule="identity.unlinked",
-            )
+        now = self._clock()
+        for ended in await sessions.end("identity_id", identity.id, now=now):
+            facts = ended.facts(rule="identity.unlinked")
+            await self._audit.record(caller, "session.revoked", **facts)
         source_id = identity.identity_source_id
         await self._record(caller, "identity.unlinked", identity, source_id)
 

@@ -32,6 +32,9 @@ M = TypeVar("M", bound=Model)
 # The last code point: what has no name is listed after everything that has one.
 LAST = "\U0010ffff"
 
+# Of names as they are compared: nothing longer is part of one.
+LONGEST_NAME = 192
+
 
 class IdentitySourceOrderField(StrEnum):
     CREATED_AT = "CREATED_AT"
@@ -284,7 +287,8 @@ def _sought(text: str | None) -> str | None:
 
 
 def _containing(where: Where, columns: Sequence[str], part: str) -> None:
-    if not is_storable(part):
+    # SQLite refuses a pattern of more than 50,000 bytes.
+    if len(part) > LONGEST_NAME or not is_storable(part):
         where.add("FALSE")
         return
     for sign in "\\%_":

@@ -112,11 +112,9 @@ class PasswordChanges:
         return user
 
     async def _end_others(self, caller: Caller, user: User, kept: uuid.UUID) -> None:
-        for id in await sessions.end_others(user.id, kept, now=self._clock()):
-            ended = ids.show(ids.SESSION, id)
-            await self._audit.record(
-                caller, "session.revoked", subject=ended, rule="password.changed"
-            )
+        for ended in await sessions.end_others(user.id, kept, now=self._clock()):
+            facts = ended.facts(rule="password.changed")
+            await self._audit.record(caller, "session.revoked", **facts)
         await self._audit.record(
             caller,
             "user.password_changed",

@@ -176,18 +176,15 @@ class Refreshing:
         self, caller: Caller, source: IdentitySource, identity: Identity
     ) -> None:
         async with database.transaction():
-            ended = await sessions.end("identity_id", identity.id, now=self._clock())
-            for id in ended:
-                await self._audit.record(
-                    caller,
-                    "session.revoked",
-                    subject=ids.show(ids.SESSION, id),
-                    identity_source_id=source.id,
+            now = self._clock()
+            for ended in await sessions.end("identity_id", identity.id, now=now):
+                facts = ended.facts(
                     rule="member.left",
                     corp_id=identity.issuer,
                     wecom_user_id=identity.subject,
                     by_system=True,
                 )
+                await self._audit.record(caller, "session.revoked", **facts)
 
     async def _end_stolen(self, caller: Caller, held: _Held) -> None:
         async with database.transaction():

@@ -8,6 +8,9 @@ import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
+
+from typing_extensions import Unpack
 
 from models import (
     App,
@@ -20,9 +23,11 @@ from models import (
     ids,
     rows,
 )
+from models.database import Row
 from models.together import Write
 from services import refresh_tokens
 from services.access_tokens import AccessTokens
+from services.audit import Known
 from services.callers import Caller
 from services.clock import Clock
 from services.errors import Unauthenticated, UnauthenticatedReason
@@ -30,7 +35,8 @@ from services.refresh_tokens import Issued, RefreshTokens
 
 _END = """
 UPDATE sessions SET revoked_at = $1
-WHERE {condition} AND revoked_at IS NULL AND expires_at > $1 RETURNING id
+WHERE {condition} AND revoked_at IS NULL AND expires_at > $1
+RETURNING id, app_id, identity_source_id
 """
 
 _SEEN = """
@@ -102,6 +108,35 @@ class LoggedIn:
     user: User
     app: App
     tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that was just ended."""
+
+    id: uuid.UUID
+    app_id: uuid.UUID
+    identity_source_id: uuid.UUID | None
+
+    @classmethod
+    def of(cls, row: Row) -> Self:
+        """What an UPDATE has returned of it."""
+        source_id = row["identity_source_id"]
+        return cls(
+            uuid.UUID(str(row["id"])),
+            uuid.UUID(str(row["app_id"])),
+            source_id and uuid.UUID(str(source_id)),
+        )
+
+    def facts(self, **more: Unpack[Known]) -> Known:
+        """What the audit event of its end tells."""
+        known: Known = {
+            "subject": ids.show(ids.SESSION, self.id),
+            "app_id": self.app_id,
+            "identity_source_id": self.identity_source_id,
+            "changed": ["revokedAt"],
+        }
+        return {**known, **more}
 
 
 class Sessions:
@@ -231,23 +266,23 @@ async def save(session: Session, issued: Issued) -> None:
     await issued.row.save(force_create=True)
 
 
-async def end(column: str, value: uuid.UUID, *, now: datetime) -> list[uuid.UUID]:
+async def end(column: str, value: uuid.UUID, *, now: datetime) -> list[Ended]:
     """
     End every live session whose `column` is `value`, in the caller's transaction.
 
-    :returns: the ids of those that were ended.
+    :returns: those that were ended.
     """
     rows = await database.fetch(_END.format(condition=f"{column} = $2"), now, value)
-    return [uuid.UUID(str(row["id"])) for row in rows]
+    return list(map(Ended.of, rows))
 
 
 async def end_others(
     user_id: uuid.UUID, kept: uuid.UUID, *, now: datetime
-) -> list[uuid.UUID]:
+) -> list[Ended]:
     """As `end`: every live session of an account but one."""
     sql = _END.format(condition="user_id = $2 AND id <> $3")
     rows = await database.fetch(sql, now, user_id, kept)
-    return [uuid.UUID(str(row["id"])) for row in rows]
+    return list(map(Ended.of, rows))
 
 
 async def note_use(session: Session, now: datetime) -> None:

@@ -212,6 +212,18 @@ async def test_a_disabled_app_ends_its_sessions_and_no_others(house: House) -> N
     assert not await is_logged_in(house, token)
 
 
+async def test_what_a_login_under_way_has_left_ends_when_an_app_is_enabled_again(
+    house: House,
+) -> None:
+    app_id, token = await logged_in(house)
+    await ask(house, UPDATE, id=app_id, enabled=False)
+    await Session.all().update(revoked_at=None)
+
+    await ask(house, UPDATE, id=app_id, enabled=True)
+
+    assert not await is_logged_in(house, token)
+
+
 # ------------------------------------------------------------------- deleting
 
 

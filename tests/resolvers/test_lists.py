@@ -441,6 +441,18 @@ async def test_accounts_are_searched_by_the_beginning_of_every_name(
     assert found["totalCount"] == len(expected)
 
 
+@pytest.mark.parametrize("name", ["users", "apps", "identitySources"])
+@pytest.mark.parametrize("search", ["a" * 60_000, "%" * 26_000])
+async def test_nothing_is_found_by_a_text_that_no_name_could_hold(
+    house: House, name: str, search: str
+) -> None:
+    query = """
+        query($search: String) { %s(filter: { search: $search }) { totalCount } }
+    """
+    data = await house.data(query % name, {"search": search}, token=await house.key())
+    assert data[name] == {"totalCount": 0}
+
+
 async def test_spaces_alone_are_nothing_to_search_for(house: House) -> None:
     await house.mutate("createUser", {}, "user { id }", token=await house.key())
     for search in ("", "  "):

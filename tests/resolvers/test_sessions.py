@@ -436,6 +436,20 @@ async def test_more_sessions_than_a_batch(
     assert await Session.filter(revoked_at=None).count() == 0
 
 
+async def test_sessions_that_a_machine_with_another_clock_has_opened_end_too(
+    house: House,
+) -> None:
+    entrance = await house.entrance()
+    house.clock.advance(minutes=1)
+    await entrance.log_in()
+    house.clock.advance(minutes=-1)
+
+    payload = await administer(house, "revoke_sessions", {"appId": entrance.app_id})
+
+    assert payload["revokedCount"] == 1
+    assert await Session.filter(revoked_at=None).count() == 0
+
+
 @pytest.mark.parametrize("key", ["identitySourceId", "appId"])
 async def test_by_source_or_app_an_admin_passes_over_the_privileged(
     house: House, key: str

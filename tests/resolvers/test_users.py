@@ -466,6 +466,35 @@ async def test_a_password_that_will_not_do_changes_nothing(house: House) -> None
     assert await live(user) == 1
 
 
+async def test_to_take_a_password_away_has_to_be_said(house: House) -> None:
+    app = await house.app(allowPasswordSignIn=True)
+    user = await create(house, username="amy", password=PASSWORD)
+    await sign_in(house, app, "amy", PASSWORD)
+    before = await stored(user)
+
+    payload = await call(house, "set_user_password", {"id": user["id"]})
+
+    assert problems(payload) == [("input.password", "REQUIRED")]
+    assert await stored(user) == before
+    assert await live(user) == 1
+
+
+async def test_the_event_of_a_session_that_ends_names_its_app(house: House) -> None:
+    entrance = await house.entrance()
+    user = (await entrance.log_in())["user"]
+    session = await Session.get()
+
+    await call(house, "update_user", {"id": user["id"], "status": "DISABLED"})
+
+    event = await AuditEvent.get(action="session.revoked")
+    assert event.subject_id == ids.show(ids.SESSION, session.id)
+    assert (event.app_id, event.identity_source_id) == (
+        session.app_id,
+        session.identity_source_id,
+    )
+    assert (event.rule, event.changed_fields) == ("account.disabled", "revokedAt")
+
+
 async def test_identities_and_sessions_go_with_the_account(house: House) -> None:
     entrance = await house.entrance()
     user = (await entrance.log_in())["user"]

@@ -449,6 +449,7 @@ async def test_nothing_is_found_by_a_text_that_no_name_could_hold(
     query = """
         query($search: String) { %s(filter: { search: $search }) { totalCount } }
     """
+    await house.entrance()
     data = await house.data(query % name, {"search": search}, token=await house.key())
     assert data[name] == {"totalCount": 0}
 

@@ -42,6 +42,11 @@ LONGEST_WAIT = 8.5
 POLL = 0.05
 
 
+# What is reserved outlives this process, and need not outlive PostgreSQL's crash: nobody
+# was answered yet, and whatever is answered has written through to the disk by then, all
+# that came before with it. So nobody waits for the disk twice (docs/performance.md).
+LAZILY = "set_config('synchronous_commit', 'off', true)"
+
 # One table after the other, and each in the order of its digests: two processes that
 # want the same codes or states do not wait for one another.
 _RESERVE = f"""
@@ -55,7 +60,7 @@ WITH codes AS (
     INSERT INTO spent_states (digest, expires_at)
     SELECT digest, $6 FROM unnest($5::text[]) AS asked (digest) ORDER BY digest
 )
-SELECT {crowds.BRIEFLY}
+SELECT {crowds.BRIEFLY}, {LAZILY}
 """
 
 _SUCCEED = """

@@ -163,11 +163,15 @@ class Members:
         except wecom.WecomError as error:
             return await self._untold(source, error, linked=linked)
         if member.user_ticket is not None:
-            with suppress(TimeoutError):
+            try:
                 async with deadline.rest():
                     profile = await self._client.completed(
                         agent, profile, member.user_ticket
                     )
+            except TimeoutError:
+                pass
+            except wecom.WecomError as error:
+                await self._problems.remember(source, error)
         return Told(profile)
 
     async def left(self, source: IdentitySource, userid: str) -> Refusal | None:

@@ -42,9 +42,9 @@ LONGEST_WAIT = 8.5
 POLL = 0.05
 
 
-# What is reserved outlives this process, and need not outlive PostgreSQL's crash: nobody
-# was answered yet, and whatever is answered has written through to the disk by then, all
-# that came before with it. So nobody waits for the disk twice (docs/performance.md).
+# What is reserved outlives this process, and need not outlive a crash of PostgreSQL's:
+# nobody was answered yet. Whatever is answered has been written through to the disk by
+# then, with all that came before, so that nobody need wait for the disk twice.
 LAZILY = "set_config('synchronous_commit', 'off', true)"
 
 # One table after the other, and each in the order of its digests: two processes that

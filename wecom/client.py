@@ -126,10 +126,18 @@ class Client:
     async def completed(
         self, agent: Agent, profile: Profile, user_ticket: str
     ) -> Profile:
-        """With what the person agreed to tell, where that can be had."""
+        """
+        With what the person agreed to tell, where that can be had.
+
+        Raises:
+            WecomError: gettoken's, which says something of the agent, not of the ticket.
+
+        """
         try:
             detail = await self._detail(agent, user_ticket)
-        except WecomError:
+        except WecomError as error:
+            if error.call == GETTOKEN.call:
+                raise
             return profile
         return _completed(profile, detail)
 

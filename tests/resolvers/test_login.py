@@ -657,6 +657,24 @@ async def test_what_was_remembered_in_a_login_outlives_that_login(
     assert source.problem_until > house.clock()
 
 
+async def test_a_wrong_secret_is_remembered_whatever_it_was_sent_for(
+    house: House,
+) -> None:
+    entrance = await house.entrance()
+    prepared = await entrance.prepared("zhangsan", consented=True)
+    house.wecom.fault("errcode", endpoint="getuserdetail", errcode=42001)
+    await entrance.log_in("lisi")
+    house.wecom.fault("errcode", endpoint="gettoken", errcode=40001)
+
+    assert (await entrance.present(**prepared))["resolution"] == "CREATED"
+
+    assert (await IdentitySource.get()).problem_code == 40001
+    asked = house.wecom.calls("gettoken")
+    refused = await entrance.log_in("zhangsan")
+    assert failure(refused) == ("IDENTITY_SOURCE_MISCONFIGURED", "NEVER")
+    assert house.wecom.calls("gettoken") == asked
+
+
 async def test_a_wrong_secret_is_remembered_for_a_minute(house: House) -> None:
     """Sent again and again it has WeCom block the whole address."""
     entrance = await house.entrance(secret="wrong")

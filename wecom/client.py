@@ -130,7 +130,7 @@ class Client:
         With what the person agreed to tell, where that can be had.
 
         Raises:
-            WecomError: gettoken's, which says something of the agent, not of the ticket.
+            WecomError: gettoken's, which tells of the agent and not of the ticket.
 
         """
         try:

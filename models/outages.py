@@ -5,12 +5,17 @@ Both drivers have their own errors for a database that is locked, full, read-onl
 restarting or gone: here they become `DatabaseUnavailable`, whether the statement came
 from the ORM or was SQL of ours. What is left as it was is a bug, or a violated
 constraint, which whoever caused it catches.
+
+A table of Hefu's that is missing is an outage as well: the database was not migrated,
+or not restored yet. SQL of ours that is wrong names a table that nobody has. A column
+that is missing stays a bug: which of the two it is, its name alone does not tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +23,13 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from typing import Any, TypeVar
 
-from asyncpg import InterfaceError, InternalClientError, PostgresError
+from asyncpg import (
+    InterfaceError,
+    InternalClientError,
+    PostgresError,
+    UndefinedTableError,
+)
+from tortoise.context import get_current_context
 from tortoise.exceptions import BaseORMException, DBConnectionError
 
 logger = logging.getLogger(__name__)
@@ -48,7 +59,7 @@ STATEMENT_CODES = {
 
 
 class DatabaseUnavailable(Exception):
-    """The database is locked, full, read-only, restarting or gone."""
+    """The database is locked, full, read-only, restarting, gone or not migrated."""
 
 
 class Patience:
@@ -139,6 +150,8 @@ async def bounded(
 def is_outage(error: BaseException) -> bool:
     """Whether it says that the database, and not the statement, is at fault."""
     error = root(error)
+    if lacks_table(error):
+        return True
     if isinstance(error, PostgresError):
         state = sqlstate(error) or ""
         return state == READ_ONLY or state[:2] not in STATEMENT_CLASSES
@@ -146,6 +159,25 @@ def is_outage(error: BaseException) -> bool:
         return sqlite_code(error) not in STATEMENT_CODES
     connection = (InterfaceError, InternalClientError, DBConnectionError)
     return isinstance(error, (OSError, TimeoutError, *connection))
+
+
+def lacks_table(error: BaseException) -> bool:
+    """Whether it says that a table of Hefu's is missing."""
+    text = str(error)
+    missing = isinstance(error, UndefinedTableError) or (
+        isinstance(error, sqlite3.OperationalError) and "no such table" in text
+    )
+    # PostgreSQL has its sentence in many languages, and the name in none of its fields.
+    return missing and not _tables().isdisjoint(re.findall(r"\w+", text))
+
+
+def _tables() -> set[str]:
+    context = get_current_context()
+    if context is None or context.apps is None:
+        return set()
+    return {
+        model._meta.db_table for app in context.apps.values() for model in app.values()
+    }
 
 
 def is_busy(error: BaseException) -> bool:
@@ -194,7 +226,8 @@ def _tell(error: Exception) -> None:
     cause = root(error)
     # Neither text nor values: an error's text may quote a row.
     name = sqlstate(cause) or getattr(cause, "sqlite_errorname", None)
+    lacking = lacks_table(cause)
     logger.warning(
-        "The database does not answer",
+        "The database lacks a table" if lacking else "The database does not answer",
         extra={"cause": type(cause).__qualname__, "databaseCode": name},
     )

@@ -68,7 +68,7 @@ async def findings(environ: Mapping[str, str]) -> AsyncGenerator[Finding]:
             yield Finding("settings", False, problem, "set it and check again")
         return
     yield Finding("settings", True, "all can be read")
-    # Before it is opened: SQLite makes the file that it does not find.
+    # Before it is opened, which does not tell why it cannot be.
     if missing := _file(Address.parse(settings.database_url)):
         yield missing
         return

@@ -19,6 +19,7 @@ from hefu.listening import CannotListen
 from hefu.settings import HIGHEST_PORT, BadSettings, Settings, database_url
 from models import Role, database, migrating
 from models.address import Address
+from models.backends.file import Missing
 from services.assembly import Services, assemble
 from services.clock import now
 from services.errors import InputRejected
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except database.DatabaseUnavailable as error:
         _complain(f"The database does not do as it is told: {error.__cause__}")
-        _complain("Is HEFU_DATABASE_URL right, and the database up?")
+        _complain(_what_to_do(error))
         return 1
     except BrokenPipeError:
         return _unheard()
@@ -215,7 +216,7 @@ def _migrate(arguments: argparse.Namespace) -> None:
     settings = Settings.from_environ(os.environ)
 
     async def migrate() -> None:
-        async with database.opened(settings.database_url):
+        async with database.opened(settings.database_url, create=True):
             applied = await migrating.migrate()
             services = assemble(
                 settings.policy,
@@ -321,6 +322,12 @@ def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None
             await run(services)
 
     asyncio.run(opened())
+
+
+def _what_to_do(error: database.DatabaseUnavailable) -> str:
+    if isinstance(error.__cause__, Missing):
+        return "Is HEFU_DATABASE_URL right? `hefu migrate` makes a new one."
+    return "Is HEFU_DATABASE_URL right, and the database up?"
 
 
 def _unheard() -> int:

@@ -194,7 +194,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 async def _set_up(settings: Settings, port: int, sandbox_port: int) -> Demo:
-    async with database.opened(settings.database_url):
+    async with database.opened(settings.database_url, create=True):
         await migrating.migrate()
         services = assemble(
             settings.policy,

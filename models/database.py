@@ -59,12 +59,16 @@ APP = "models"
 Taken = IntegrityError
 
 
-def configuration(address: Address, observe: Observer | None = None) -> dict[str, Any]:
+def configuration(
+    address: Address, observe: Observer | None = None, *, create: bool = False
+) -> dict[str, Any]:
     """What Tortoise wants to know."""
     # Tortoise remembers statements by a connection's name: one per dialect, so that a
     # process may open the one database after the other.
     name = address.dialect
     credentials = {**address.credentials, "observe": observe}
+    if address.dialect == "sqlite":
+        credentials["create"] = create
     connection = {"engine": address.engine, "credentials": credentials}
     app = {
         "models": ["models"],
@@ -75,15 +79,20 @@ def configuration(address: Address, observe: Observer | None = None) -> dict[str
 
 
 @asynccontextmanager
-async def opened(url: str, *, observe: Observer | None = None) -> AsyncGenerator[None]:
+async def opened(
+    url: str, *, observe: Observer | None = None, create: bool = False
+) -> AsyncGenerator[None]:
     """
     The database at `url`, for everything in this process until the block ends.
 
     Nothing is connected yet: a server starts without its database, and says so.
     `observe` is told of every statement.
+
+    :param create: whether a SQLite file that is not there is made, with its folder.
+        Otherwise that is an outage, as it is where PostgreSQL has no such database.
     """
     address = Address.parse(url)
-    if address.dialect == "sqlite":
+    if create and address.dialect == "sqlite":
         folder = Path(address.credentials["file_path"]).parent
         folder.mkdir(parents=True, exist_ok=True)
     # What has to be converted differs between the dialects.
@@ -92,7 +101,8 @@ async def opened(url: str, *, observe: Observer | None = None) -> AsyncGenerator
     conversions.cache_clear()
     # Requests are answered in other tasks than the one that opens: hence the fallback.
     context = await Tortoise.init(
-        config=configuration(address, observe), _enable_global_fallback=True
+        config=configuration(address, observe, create=create),
+        _enable_global_fallback=True,
     )
     try:
         yield

@@ -77,7 +77,7 @@ def postgres() -> Generator[str]:
 
 
 async def migrated(url: str) -> str:
-    async with database.opened(url):
+    async with database.opened(url, create=True):
         await migrating.migrate()
     return url
 

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from typing import Any, TypeVar, cast
 
+from models.backends.file import File
 from models.backends.group_commit import Busy, Outcome, Work, in_one_transaction
 from models.outages import is_busy
 from models.statements import Observer, Watched
@@ -46,9 +47,9 @@ class AtOnce:
     """A connection that is used by the loop itself, to the end of each call."""
 
     def __init__(
-        self, path: str, pragmas: Mapping[str, Any], observe: Observer | None
+        self, file: File, pragmas: Mapping[str, Any], observe: Observer | None
     ) -> None:
-        self._path = path
+        self._file = file
         self._pragmas = {**pragmas, "wal_autocheckpoint": 0}
         self._observe = observe
         self._connection: sqlite3.Connection | Watched | None = None
@@ -102,12 +103,14 @@ class AtOnce:
             return do(connection)
         except sqlite3.IntegrityError:
             raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise Declined from error
 
     def _open(self) -> sqlite3.Connection | Watched:
-        connection = sqlite3.connect(self._path, isolation_level=None)
+        connection = self._file.connect()
         try:
+            # The same that the thread has opened, or what it is told there is untrue.
+            self._file.check()
             connection.row_factory = sqlite3.Row
             for name, value in self._pragmas.items():
                 connection.execute(f"PRAGMA {name}={value}")
@@ -119,7 +122,7 @@ class AtOnce:
         return watched
 
 
-def checkpoint(path: str) -> None:
+def checkpoint(file: File) -> None:
     """
     Move what was written from the log into the file, so that the log begins anew.
 
@@ -127,6 +130,6 @@ def checkpoint(path: str) -> None:
     the little that was written meanwhile, or a log that is written to without a pause
     would never end.
     """
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with closing(file.connect(timeout=0)) as connection:
         for mode in ("PASSIVE", "PASSIVE", "RESTART"):
             connection.execute(f"PRAGMA wal_checkpoint({mode})")

@@ -8,6 +8,7 @@ SQLite for several processes on one file, and many requests on one connection.
   read. Here whoever finds the file locked lets go of the connection, and asks again.
 * A statement that is cancelled goes on in its thread. What ends a transaction is run to
   its end whatever happens to the request, or the next one would find it half open.
+* A file that is deleted or replaced is noticed: `models/backends/file.py`.
 * What is short does without the thread, where it can: `models/backends/at_once.py`.
 """
 
@@ -42,6 +43,7 @@ from tortoise.exceptions import IntegrityError
 
 from models import outages
 from models.backends.at_once import AtOnce, Declined, checkpoint
+from models.backends.file import File
 from models.backends.group_commit import (
     Busy,
     GroupCommit,
@@ -76,13 +78,18 @@ sqlite3.register_adapter(uuid.UUID, str)
 
 
 class SharedSqliteClient(Guarded, SqliteClient):
-    def __init__(self, *, observe: Observer | None = None, **options: Any) -> None:
+    """`create`: whether the file is made where it is not there."""
+
+    def __init__(
+        self, *, observe: Observer | None = None, create: bool = False, **options: Any
+    ) -> None:
         super().__init__(**options)
         self._observe = observe
+        self._file = File(self.filename, create=create)
         # Whose turn it is to wait for other processes: first come, first served.
         self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
-        self._at_once = AtOnce(self.filename, self.pragmas, observe)
+        self._at_once = AtOnce(self._file, self.pragmas, observe)
         self._group = GroupCommit(self._write_at_once, self._write_in_turn)
         self._checkpoint: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Future[Any]] = set()
@@ -91,14 +98,24 @@ class SharedSqliteClient(Guarded, SqliteClient):
         """All pragmas, or no connection: without them it checks no foreign key."""
         # What cannot be opened is told here: aiosqlite's thread tells it to the loop
         # once more, and nobody can wait for that.
-        await asyncio.to_thread(_try_to_open, self.filename)
+        found = await asyncio.to_thread(self._file.find)
         try:
-            await super().create_connection(with_db)
+            await self._open()
+            self._file.opened(found)
         except BaseException:
             self.abandon()
             raise
         if self._observe is not None and self._connection is not None:
             watch_sqlite(self._connection, self._observe)
+
+    async def _open(self) -> None:
+        """As Tortoise does it, which makes the file that it does not find."""
+        connection = aiosqlite.connect(self._file.uri, uri=True, isolation_level=None)
+        self._connection = await connection
+        cast("Any", connection)._conn.row_factory = sqlite3.Row
+        for name, value in self.pragmas.items():
+            await connection.execute_fetchall(f"PRAGMA {name}={value}")
+        await self._post_connect()
 
     async def close(self) -> None:
         if self._finishing:
@@ -115,8 +132,12 @@ class SharedSqliteClient(Guarded, SqliteClient):
         """The connection, for nobody else meanwhile."""
         async with self._lock:
             yield await self.connected()
+            self._file.check()
 
     async def connected(self) -> aiosqlite.Connection:
+        """To the file that is there now; only for whoever has the lock."""
+        if not self._is_open() and self._file.is_another():
+            self.abandon()
         if self._connection is None:
             await self.create_connection(with_db=True)
         assert self._connection is not None  # noqa: S101
@@ -158,6 +179,7 @@ class SharedSqliteClient(Guarded, SqliteClient):
             # They came first.
             raise Busy
         outcomes = self._at_once.write(works)
+        self._file.check()
         self._checkpoint_now_and_then()
         return outcomes
 
@@ -180,12 +202,18 @@ class SharedSqliteClient(Guarded, SqliteClient):
     def _checkpoint_now_and_then(self) -> None:
         running = self._checkpoint is not None and not self._checkpoint.done()
         if not running and self._at_once.wants_checkpoint():
-            made = asyncio.to_thread(checkpoint, self.filename)
+            made = asyncio.to_thread(checkpoint, self._file)
             self._checkpoint = self.finish(made)
 
     def _is_open(self) -> bool:
-        """Whether the file is known to be there."""
-        return self._connection is not None
+        """Whether the file is open, and was there a moment ago."""
+        return self._connection is not None and self._file.is_there()
+
+    def check(self) -> None:
+        """
+        :raises OSError: what was committed is not in the file that the path leads to.
+        """
+        self._file.check()
 
     async def visit(self, do: Callable[[sqlite3.Connection], T]) -> T:
         """
@@ -318,6 +346,7 @@ class Transaction(TransactionContext):
         try:
             if keep:
                 await self._client.commit()
+                self._parent.check()
                 return
             await self._undo()
         except BaseException:
@@ -332,10 +361,6 @@ class Transaction(TransactionContext):
             await self._client._connection.rollback()
         except (sqlite3.Error, ValueError):
             self._parent.abandon()
-
-
-def _try_to_open(path: str) -> None:
-    sqlite3.connect(path).close()
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -93,7 +93,7 @@ class Table:
 @pytest.mark.parametrize("name", ADDING)
 async def test_each_schema_goes_on_in_the_newest(empty: str, name: str) -> None:
     """From each migration to the next ones, with a row in every table."""
-    async with database.opened(empty):
+    async with database.opened(empty, create=True):
         await migrate_to(name)
         before = await tables()
         for table, described in before.items():

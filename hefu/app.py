@@ -102,9 +102,11 @@ class Doors:
     async def ready(self, request: Request) -> Response:
         if draining(request.scope):
             return _health(503, "stopping")
-        if not await migrating.serves_this_version():
-            return _health(503, "the database wants `hefu migrate`")
-        return _health(200, "ready")
+        if await migrating.serves_this_version():
+            return _health(200, "ready")
+        if await migrating.is_too_new():
+            return _health(503, "the database is of a newer major version")
+        return _health(503, "the database wants `hefu migrate`")
 
 
 def _health(status: int, text: str) -> Response:

@@ -75,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
     except (Failed, CannotListen) as error:
         _complain(str(error))
         return 1
+    except migrating.TooNew:
+        _complain("The database is of a newer major version: install that one.")
+        return 1
     except database.DatabaseUnavailable as error:
         _complain(f"The database does not do as it is told: {error.__cause__}")
         _complain(_what_to_do(error))
@@ -173,6 +176,8 @@ async def _services() -> AsyncGenerator[Services]:
     settings = Settings.from_environ(os.environ)
     async with database.opened(settings.database_url):
         if not await migrating.serves_this_version():
+            if await migrating.is_too_new():
+                raise migrating.TooNew
             raise Failed("The database is not up to date: run `hefu migrate` first.")
         services = assemble(
             settings.policy,

@@ -19,6 +19,10 @@ PATIENCE = 3600
 _ADVISORY_LOCK = 0x6865_6675
 
 
+class TooNew(Exception):
+    """The database is of a newer major version, and none of this one's business."""
+
+
 async def migrate() -> list[str]:
     """
     Apply what is missing, all of it or nothing, and return the names of it.
@@ -28,6 +32,7 @@ async def migrate() -> list[str]:
     transaction around the whole is both: SQLite's writes are exclusive anyway,
     PostgreSQL is asked for an advisory lock that ends with it.
 
+    :raises TooNew: the database is of a newer major version.
     :raises DatabaseUnavailable: the database did not answer in time.
     """
     with database.patience(PATIENCE):
@@ -38,6 +43,8 @@ async def _migrate() -> list[str]:
     async with database.transaction():
         if database.dialect() == "postgres":
             await database.fetch(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
+        if await is_too_new():
+            raise TooNew
         missing = await pending()
         connection = database.connection()
         module = {
@@ -62,9 +69,16 @@ async def pending() -> list[str]:
 async def serves_this_version() -> bool:
     """Whether this version runs on the database as it is now."""
     applied = await _applied()
-    unknown = applied.difference(_known())
-    missing = set(_known()) - applied
-    return not missing and not any(name.endswith(BREAKING) for name in unknown)
+    return applied.issuperset(_known()) and not _breaks(applied)
+
+
+async def is_too_new() -> bool:
+    """Whether the database is of a newer major version."""
+    return _breaks(await _applied())
+
+
+def _breaks(applied: set[str]) -> bool:
+    return any(name.endswith(BREAKING) for name in applied.difference(_known()))
 
 
 def _known() -> list[str]:

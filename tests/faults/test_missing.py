@@ -261,3 +261,35 @@ async def test_a_link_to_the_file_may_lead_to_another(
         assert await create(house, "there") == (200, [])
     assert names(path) == {"here"}
     assert names(tmp_path / "copy.db") == {"here", "there"}
+
+
+# ------------------------------------------------------------------------- too new
+
+
+async def test_a_newer_major_is_told_by_every_command(house: House) -> None:
+    await database.fetch(
+        "INSERT INTO tortoise_migrations (app, name, applied_at)"
+        " VALUES ('models', '9999_other_breaking', CURRENT_TIMESTAMP)"
+    )
+    given = environ(house.database_url, NOWHERE)
+    key = ["create-api-key", "--name", "x", "--role", "OWNER"]
+    for command in (["migrate"], key, ["prune"]):
+        done = await hefu(*command, given=given, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (
+            1,
+            "",
+            "The database is of a newer major version: install that one.\n",
+        )
+    ready = await house.client.get("/health/ready")
+    assert ready.status_code == 503
+    assert ready.json() == {"status": "the database is of a newer major version"}
+
+
+async def test_a_newer_one_of_the_same_major_is_up_to_date(house: House) -> None:
+    await database.fetch(
+        "INSERT INTO tortoise_migrations (app, name, applied_at)"
+        " VALUES ('models', '9999_other', CURRENT_TIMESTAMP)"
+    )
+    done = await hefu("migrate", given=environ(house.database_url, NOWHERE))
+    assert done.stderr == "The database is up to date.\n"
+    assert await status(house, "/health/ready") == 200

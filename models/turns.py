@@ -9,10 +9,10 @@ from contextvars import Context, copy_context
 # Seconds after which nobody waits for the end of what others have begun.
 LONGEST_WAIT = 0.01
 
-# How many of a crowd are waited for, and for how many turns of the loop: one that has
-# nothing to do turns so often in a fifth of a millisecond.
+# How many of a crowd are waited for, and for how many seconds: of a loop that has much
+# to do, one turn takes longer.
 ENOUGH = 12
-LONGEST_HOLD = 20
+LONGEST_HOLD = 0.001
 
 
 class Turns:
@@ -20,9 +20,9 @@ class Turns:
     Has `do` run for whoever has asked by then.
 
     It starts as soon as all have run who are to run in this turn of the loop; after
-    several came at once, as soon as so many have come again and one more, or a few
-    turns have brought no more. So crowds stay together, and somebody alone waits for
-    nobody. Sixteen connections' logins cost a fifth less: docs/performance.md.
+    several came at once, as soon as so many have come again and one more, or a moment
+    later. So crowds stay together, and somebody alone waits for nobody. Sixteen
+    connections' logins cost a seventh less: docs/performance.md.
 
     What is asked for while it runs is done by the next, which follows on its heels: the
     more there is to do, the more is done at once. It runs in the context of whoever was
@@ -50,11 +50,17 @@ class Turns:
         else:
             self._hold()
 
-    def _hold(self, turns: int = 0) -> None:
-        if self._asked < self._expected and turns < LONGEST_HOLD:
-            asyncio.get_running_loop().call_soon(self._hold, turns + 1)
+    def _hold(self, until: float | None = None) -> None:
+        if self._asked >= self._expected:
+            self._begin()
             return
-        self._begin()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        until = until or now + LONGEST_HOLD
+        if now < until:
+            loop.call_soon(self._hold, until)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         self._next = None

@@ -126,6 +126,9 @@ class Accounts:
         )
         async with database.transaction():
             user = await self._locked(caller, id)
+            if caller.session is not None:
+                # A hash takes its time, and the administrator's may be over.
+                await sessions.must_go_on(caller.session, now=self._clock())
             await self._write(user, password_hash=hash)
             await self._end_sessions(caller, user, "password.set")
             await self._record(caller, "user.password_set", user, ["password"])

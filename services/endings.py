@@ -29,14 +29,16 @@ ONE_KEY = Text("Exactly one key is needed.", "必须且只能提供一个键。"
 BATCH = 500
 
 # Only what was there when it was asked for, or an app that people log in to meanwhile
-# would keep it going.
+# would keep it going. What a machine has opened whose clock is ahead is named by ids.
+_BEFORE = "session.created_at <= $1"
+_ONE = "session.id = $4"
 _END = """
 UPDATE sessions SET revoked_at = $1
 WHERE id IN (
     SELECT session.id FROM sessions session
     JOIN users account ON account.id = session.user_id
     WHERE session.{column} = $2 AND session.revoked_at IS NULL
-    AND session.expires_at > $1 AND session.created_at <= $4
+    AND session.expires_at > $1 AND {which}
     AND account.role IN ({roles}) LIMIT $3
 ) AND revoked_at IS NULL
 RETURNING id, app_id, identity_source_id
@@ -120,11 +122,16 @@ class Endings:
         column, id = await self._read(caller, whose)
         roles = list(Role) if caller.role is Role.OWNER else [Role.MEMBER]
         names = ", ".join(f"'{role}'" for role in roles)
-        sql = _END.format(column=column, roles=names)
+        before, one = (
+            _END.format(column=column, roles=names, which=which)
+            for which in (_BEFORE, _ONE)
+        )
         now, ended = self._clock(), 0
-        newest = await _newest(column, id)
-        while newest and (count := await self._end_batch(caller, sql, now, id, newest)):
+        ahead = await _opened_after(now, column, id)
+        while count := await self._end_batch(caller, before, now, id):
             ended += count
+        for each in ahead:
+            ended += await self._end_batch(caller, one, now, id, each)
         return ended
 
     async def _end_batch(
@@ -133,10 +140,10 @@ class Endings:
         sql: str,
         now: datetime,
         id: uuid.UUID,
-        newest: datetime,
+        *named: uuid.UUID,
     ) -> int:
         async with database.transaction():
-            rows = await database.fetch(sql, now, id, BATCH, newest)
+            rows = await database.fetch(sql, now, id, BATCH, *named)
             for ended in map(Ended.of, rows):
                 await self._audit.record(caller, "session.revoked", **ended.facts())
         return len(rows)
@@ -184,10 +191,10 @@ class Endings:
                 await self._audit.record(caller, action, **gone.facts(by=by))
 
 
-async def _newest(column: str, id: uuid.UUID) -> datetime | None:
-    """When the newest of them was opened, by the clock of whoever opened it."""
-    session = await Session.filter(**{column: id}).order_by("-created_at").first()
-    return session.created_at if session else None
+async def _opened_after(now: datetime, column: str, id: uuid.UUID) -> list[uuid.UUID]:
+    """Live sessions that are there now, and of a later time by their own word."""
+    found = Session.filter(**{column: id}, created_at__gt=now, revoked_at=None)
+    return [session.id for session in await found.only("id")]
 
 
 _TABLES = {

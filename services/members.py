@@ -204,7 +204,8 @@ class Members:
         try:
             profile = await self._client.profile(agent, userid)
         except wecom.BadAnswer as odd:
-            _must_not_bar(odd, userid)
+            if odd.call == "user_get":
+                _must_not_bar(odd, userid)
             raise
         _must_not_bar(profile, userid)
         return profile

@@ -42,11 +42,6 @@ LONGEST_WAIT = 8.5
 POLL = 0.05
 
 
-# What is reserved outlives this process, and need not outlive a crash of PostgreSQL's:
-# nobody was answered yet. Whatever is answered has been written through to the disk by
-# then, with all that came before, so that nobody need wait for the disk twice.
-LAZILY = "set_config('synchronous_commit', 'off', true)"
-
 # One table after the other, and each in the order of its digests: two processes that
 # want the same codes or states do not wait for one another.
 _RESERVE = f"""
@@ -60,7 +55,7 @@ WITH codes AS (
     INSERT INTO spent_states (digest, expires_at)
     SELECT digest, $6 FROM unnest($5::text[]) AS asked (digest) ORDER BY digest
 )
-SELECT {crowds.BRIEFLY}, {LAZILY}
+SELECT {crowds.BRIEFLY}
 """
 
 _SUCCEED = """
@@ -162,13 +157,20 @@ class Reservations:
     async def succeed(
         self, presented: Presented, session_id: uuid.UUID, key_id: uuid.UUID
     ) -> None:
-        """The login succeeded: part of the transaction that opens its session."""
-        await SpentCode.filter(digest=presented.code).update(
+        """
+        The login succeeded: part of the transaction that opens its session.
+
+        :raises CodeInvalid: the reservation is gone, as after a failover to a standby
+            that had not heard of it.
+        """
+        updated = await SpentCode.filter(digest=presented.code).update(
             progress=Progress.SUCCEEDED,
             session_id=session_id,
             key_id=key_id,
             finished_at=self._clock(),
         )
+        if not updated:
+            raise CodeInvalid("code.reservation_lost")
 
     async def spend(self, presented: Presented) -> None:
         """The login was refused, or asks to bind, for good."""

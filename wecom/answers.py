@@ -134,17 +134,14 @@ def member(answer: Fields) -> Member | Outsider:
     return Member(_userid(userid), _text(answer, "user_ticket"))
 
 
+def of_member(answer: Fields) -> tuple[str | None, int | None]:
+    """A userid and a status, as far as an odd answer tells them: nobody is let in."""
+    userid, status = answer.get("userid"), str(answer.get("status"))
+    number = re.fullmatch(r"([0-9])(\.0)?", status)
+    return None if userid is None else str(userid), int(number[1]) if number else None
+
+
 def profile(answer: Fields) -> Profile:
-    try:
-        return _profile(answer)
-    except Malformed as malformed:
-        userid, status = answer.get("userid"), answer.get("status")
-        malformed.userid = userid if isinstance(userid, str) else None
-        malformed.status = status if type(status) is int else None
-        raise
-
-
-def _profile(answer: Fields) -> Profile:
     return Profile(
         userid=_userid(answer.get("userid")),
         name=_text(answer, "name"),

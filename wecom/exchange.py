@@ -203,9 +203,13 @@ def _timeouts(seconds: float) -> dict[str, float | None]:
 
 def _understood(body: bytes, question: Question[T]) -> T:
     answer = answers.fields(body)
-    errcode = answers.errcode(answer)
-    if errcode == 0:
-        return question.endpoint.read(answer)
+    try:
+        errcode = answers.errcode(answer)
+        if errcode == 0:
+            return question.endpoint.read(answer)
+    except answers.Malformed as malformed:
+        malformed.userid, malformed.status = answers.of_member(answer)
+        raise
     raise refusal(
         errcode,
         answer.get("errmsg"),

@@ -8,7 +8,7 @@ graphql-core repeats what it was given ("String cannot represent a non string va
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from graphql import (
@@ -38,6 +38,7 @@ MOST_ERRORS = 10
 # like one of them is replaced, so that a new sentence of graphql-core cannot leak.
 _NAME = r"[_A-Za-z][_0-9A-Za-z]{0,63}"
 _TYPE = r"[_0-9A-Za-z\[\]!]+"
+_NO_OBJECT = " to be an object."
 _SAFE = re.compile(
     rf"Expected value of type '{_TYPE}' (?:to be an object"
     rf"|to include required field '{_NAME}'"
@@ -79,6 +80,11 @@ def refusals(
         except (_Enough, RecursionError):
             break
     return errors or [GraphQLError("The variables do not fit the operation.")]
+
+
+def wants_object(misfits: Iterable[GraphQLError]) -> bool:
+    """Whether one of them is a scalar or a list where an object has to be."""
+    return any(misfit.message.endswith(_NO_OBJECT) for misfit in misfits)
 
 
 class _Enough(Exception):

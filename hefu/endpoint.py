@@ -160,6 +160,8 @@ class GraphQLEndpoint(Generic[C]):
         if variables is None:
             misfits = self._misfits(operation, asked, introspection)
             errors = self._answers.of_request(misfits, _language(head))
+            if coercion.wants_object(misfits):
+                return _encoded({"errors": errors}, 400, media)
             return self._never_began(errors, media)
         document.hold_page_sizes(operation, variables.coerced)
         document.hold_cost(operation, variables.coerced)

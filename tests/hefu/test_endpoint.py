@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -451,6 +452,20 @@ async def test_deep_input_objects_are_refused(client: httpx.AsyncClient) -> None
     query = "query($i:Nested!){nest(input:$i)}"
     answer = await ask(client, query, variables={"i": deep})
     assert codes(answer) == {"BAD_REQUEST"}
+
+
+@pytest.mark.parametrize(
+    "given", [5, "x", True, 1.5, ["x"], {"inner": 5}, {"inner": {"inner": "x"}}]
+)
+async def test_a_scalar_for_an_object_is_400_as_either(
+    client: httpx.AsyncClient, given: object
+) -> None:
+    asked = {"query": "query($i:Nested!){nest(input:$i)}", "variables": {"i": given}}
+    body = json.dumps(asked).encode()
+    for media in (GRAPHQL, JSON):
+        answer = await send(client, body, accept=media)
+        assert answer.status_code == 400
+        assert codes(answer) == {"BAD_REQUEST"}
 
 
 async def test_several_operations_need_a_name(client: httpx.AsyncClient) -> None:

@@ -94,7 +94,10 @@ async def opened(
     address = Address.parse(url)
     if create and address.dialect == "sqlite":
         folder = Path(address.credentials["file_path"]).parent
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseUnavailable from error
     # What has to be converted differs between the dialects.
     _reading.cache_clear()
     _readers.cache_clear()

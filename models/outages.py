@@ -164,9 +164,11 @@ def is_outage(error: BaseException) -> bool:
 def lacks_table(error: BaseException) -> bool:
     """Whether it says that a table of Hefu's is missing."""
     text = str(error)
-    missing = isinstance(error, UndefinedTableError) or (
-        isinstance(error, sqlite3.OperationalError) and "no such table" in text
-    )
+    missing = (
+        isinstance(error, UndefinedTableError)
+        # A FROM clause that lacks it has the same code.
+        and getattr(error, "server_source_function", None) != "errorMissingRTE"
+    ) or (isinstance(error, sqlite3.OperationalError) and "no such table" in text)
     # PostgreSQL has its sentence in many languages, and the name in none of its fields.
     return missing and not _tables().isdisjoint(re.findall(r"\w+", text))
 

@@ -72,7 +72,7 @@ class Turns:
     async def _run(self) -> None:
         came = self._asked
         self._is_due, self._asked = False, 0
-        self._expected = min(came + 1, ENOUGH) if came > 1 else 1
+        self._expected = min(came, ENOUGH)
         await self._do()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -19,6 +19,7 @@ import errno
 import os
 import sqlite3
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ class Missing(FileNotFoundError):
         return f"there is no file {self.filename}"
 
 
+class Empty(Missing):
+    """Somebody has yet to fill it, or to migrate it."""
+
+    def __str__(self) -> str:
+        return f"there is nothing in the file {self.filename}"
+
+
 class File:
     """
     Where the database is, and which file that was when it was opened.
@@ -53,6 +61,13 @@ class File:
         self._opened: Identity | None = None
         self._opened_log: Identity | None = None
         self._seen_at = NEVER
+
+    def must_hold(self, tables: Iterable[object]) -> None:
+        """
+        :raises Empty: there are none, and it is not for us to make them.
+        """
+        if not (self._create or any(tables)):
+            raise Empty(errno.ENODATA, os.strerror(errno.ENODATA), self._path)
 
     @property
     def uri(self) -> str:
@@ -83,8 +98,7 @@ class File:
 
         :raises OSError: and was replaced in between.
         """
-        # SQLite puts the log beside the file, and not beside a link to it.
-        self._log = f"{os.path.realpath(self._path)}-wal"
+        self._log = self._beside()
         self._opened, self._opened_log = found, None
         self.check()
 
@@ -97,9 +111,16 @@ class File:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self._path)
         # A new database has no log before its first statement.
         self._opened_log = self._opened_log or _if_there(self._log)
-        if self._opened_log and _identity(self._log) != self._opened_log:
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self._log)
+        if self._opened_log and _if_there(self._log) != self._opened_log:
+            # Perhaps the folder has another name by now.
+            self._log = self._beside()
+            if _identity(self._log) != self._opened_log:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), self._log)
         self._seen_at = time.monotonic()
+
+    def _beside(self) -> str:
+        """SQLite puts the log beside the file, and not beside a link to it."""
+        return f"{os.path.realpath(self._path)}-wal"
 
     def is_there(self) -> bool:
         """Whether it was found as it was opened, now or a moment ago."""

@@ -73,6 +73,8 @@ BROKEN = {
     sqlite3.SQLITE_NOTADB,
 }
 
+TABLES = "SELECT 1 FROM sqlite_master LIMIT 1"
+
 # Enumerations are strings and bind as such; these two do not by themselves.
 sqlite3.register_adapter(uuid.UUID, str)
 
@@ -113,8 +115,12 @@ class SharedSqliteClient(Guarded, SqliteClient):
         connection = aiosqlite.connect(self._file.uri, uri=True, isolation_level=None)
         self._connection = await connection
         cast("Any", connection)._conn.row_factory = sqlite3.Row
+        # Before anything that writes: the file may be somebody's who is filling it.
+        self._file.must_hold(await connection.execute_fetchall(TABLES))
         for name, value in self.pragmas.items():
             await connection.execute_fetchall(f"PRAGMA {name}={value}")
+        # That opens the log, and whoever else is done with it leaves it there.
+        await connection.execute_fetchall(TABLES)
         await self._post_connect()
 
     async def close(self) -> None:
@@ -274,7 +280,9 @@ class SharedSqliteClient(Guarded, SqliteClient):
                     raise
 
     def _is_busy(self, error: Exception) -> bool:
-        if outages.sqlite_code(outages.root(error)) in BROKEN:
+        cause = outages.root(error)
+        # What was opened while it was being filled has no tables for as long as it is.
+        if outages.sqlite_code(cause) in BROKEN or outages.lacks_table(cause):
             self.abandon()
         return outages.is_busy(error)
 

@@ -124,7 +124,13 @@ async def test_a_folder_that_is_not_there_is_not_made(
 
 
 @pytest.mark.parametrize(
-    "sql", ["SELECT id FROM nobodys", "SELECT nobodys FROM users", "SELECT FROM WHERE"]
+    "sql",
+    [
+        "SELECT id FROM nobodys",
+        "SELECT nobodys FROM users",
+        "SELECT users.id FROM apps",
+        "SELECT FROM WHERE",
+    ],
 )
 async def test_wrong_sql_is_a_bug_all_the_same(house: House, sql: str) -> None:
     async def in_a_transaction() -> None:
@@ -155,6 +161,32 @@ async def test_a_command_makes_no_file(tmp_path: Path, command: list[str]) -> No
     assert not path.parent.exists()
 
 
+async def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    url = f"sqlite://{tmp_path}/file/hefu.db"
+    done = await hefu("migrate", given=environ(url, NOWHERE), check=False)
+    assert done.returncode == 1
+    assert "Is HEFU_DATABASE_URL right" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_a_file_that_is_being_filled_is_left_alone(
+    path: Path, wecom: Wecom, clock: Clock
+) -> None:
+    """As `scp` does it: there at once, and whole a while later."""
+    whole = content(path)
+    fill(path, b"")
+    async with started(f"sqlite://{path}", wecom, clock) as house:
+        await assert_unavailable(house)
+        assert content(path) == b""
+        fill(path, whole[:8192])
+        await house.post(OPTIONS)
+        fill(path, whole)
+        await house.services.keys.ensure()
+        assert await create(house, "after") == (200, [])
+    assert names(path) == {"after"}
+
+
 # -------------------------------------------------------------------- not any more
 
 
@@ -170,6 +202,15 @@ def path(tmp_path: Path, sqlite_template: Path) -> Path:
 @pytest.fixture
 def database_url(path: Path) -> str:
     return f"sqlite://{path}"
+
+
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def fill(path: Path, content: bytes) -> None:
+    """In place: the file stays the same one."""
+    path.write_bytes(content)
 
 
 def delete(path: Path) -> None:
@@ -244,6 +285,22 @@ async def test_a_log_that_was_deleted_takes_nothing_along(
         assert await status(served.house, "/health/ready") == 503
         assert not path.with_name("hefu.db-wal").exists()
     assert "before" in names(path)
+
+
+async def test_a_folder_may_have_another_name_by_now(
+    path: Path, tmp_path: Path, wecom: Wecom, clock: Clock
+) -> None:
+    link = tmp_path / "data"
+    link.symlink_to(path.parent)
+    async with started(f"sqlite://{link}/hefu.db", wecom, clock) as house:
+        await house.services.keys.ensure()
+        assert await create(house, "before") == (200, [])
+        link.unlink()
+        renamed = path.parent.rename(tmp_path / "renamed")
+        link.symlink_to(renamed)
+        await asyncio.sleep(0.1)
+        assert await create(house, "after") == (200, [])
+    assert names(renamed / "hefu.db") == {"before", "after"}
 
 
 async def test_a_link_to_the_file_may_lead_to_another(

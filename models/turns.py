@@ -11,7 +11,7 @@ LONGEST_WAIT = 0.01
 
 # How many of a crowd are waited for, and for how many seconds: of a loop that has much
 # to do, one turn takes longer.
-ENOUGH = 12
+ENOUGH = 6
 LONGEST_HOLD = 0.001
 
 
@@ -20,9 +20,9 @@ class Turns:
     Has `do` run for whoever has asked by then.
 
     It starts as soon as all have run who are to run in this turn of the loop; after
-    several came at once, as soon as so many have come again and one more, or a moment
-    later. So crowds stay together, and somebody alone waits for nobody. Sixteen
-    connections' logins cost a seventh less: docs/performance.md.
+    several came at once, as soon as so many have come again, or a moment later. So
+    crowds stay together, and somebody alone waits for nobody. Sixteen connections'
+    logins cost a sixth less: docs/performance.md.
 
     What is asked for while it runs is done by the next, which follows on its heels: the
     more there is to do, the more is done at once. It runs in the context of whoever was

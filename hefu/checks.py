@@ -14,6 +14,7 @@ from asyncpg import ClientConfigurationError
 from hefu.settings import BadSettings, Settings, unknown
 from models import AuditEvent, IdentitySource, database, migrating
 from models.address import Address
+from models.backends.file import Missing
 from models.replica import PassedOver, Replica
 from services.assembly import Services, assemble
 from services.clock import now
@@ -171,6 +172,8 @@ def _silent(about: str, setting: str, error: database.DatabaseUnavailable) -> Fi
     """Whoever runs this knows the address, and needs to know what it said."""
     if isinstance(error.__cause__, ClientConfigurationError):
         fix = f"name the file in {setting}: sslrootcert="
+    elif isinstance(error.__cause__, Missing):
+        fix = "run `hefu migrate`"
     elif database.dialect() == "sqlite":
         fix = f"is it a database, and {setting} right?"
     else:

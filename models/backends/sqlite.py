@@ -112,7 +112,10 @@ class SharedSqliteClient(Guarded, SqliteClient):
 
     async def _open(self) -> None:
         """As Tortoise does it, which makes the file that it does not find."""
-        connection = aiosqlite.connect(self._file.uri, uri=True, isolation_level=None)
+        # A locked file is waited for here, and not in the thread.
+        connection = aiosqlite.connect(
+            self._file.uri, uri=True, isolation_level=None, timeout=0
+        )
         self._connection = await connection
         cast("Any", connection)._conn.row_factory = sqlite3.Row
         # Before anything that writes: the file may be somebody's who is filling it.

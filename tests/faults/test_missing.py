@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -161,6 +162,23 @@ async def test_a_command_makes_no_file(tmp_path: Path, command: list[str]) -> No
     assert not path.parent.exists()
 
 
+async def test_a_file_that_is_locked_is_not_waited_for_in_a_thread(
+    tmp_path: Path,
+) -> None:
+    """It would go on waiting when nobody does any more, and hold up a stop."""
+    before = threads()
+    with closing(sqlite3.connect(tmp_path / "hefu.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE users (id)")
+        other.execute("BEGIN EXCLUSIVE")
+        async with database.opened(f"sqlite://{tmp_path}/hefu.db"):
+            with (
+                database.patience(0.3),
+                pytest.raises(database.DatabaseUnavailable),
+            ):
+                await database.fetch("SELECT id FROM users")
+        assert threads() <= before
+
+
 async def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     url = f"sqlite://{tmp_path}/file/hefu.db"
@@ -202,6 +220,11 @@ def path(tmp_path: Path, sqlite_template: Path) -> Path:
 @pytest.fixture
 def database_url(path: Path) -> str:
     return f"sqlite://{path}"
+
+
+def threads() -> set[threading.Thread]:
+    """But for the loop's own, which stay for whoever is next."""
+    return {each for each in threading.enumerate() if "asyncio" not in each.name}
 
 
 def content(path: Path) -> bytes:

@@ -25,6 +25,7 @@ from hefu.middleware import Envelope, draining
 from hefu.page import Page
 from hefu.settings import Settings
 from models import database, migrating
+from models.migrating import Standing
 from models.replica import Replica
 from schema.context import Context
 from services import language
@@ -102,11 +103,14 @@ class Doors:
     async def ready(self, request: Request) -> Response:
         if draining(request.scope):
             return _health(503, "stopping")
-        if await migrating.serves_this_version():
-            return _health(200, "ready")
-        if await migrating.is_too_new():
-            return _health(503, "the database is of a newer major version")
-        return _health(503, "the database wants `hefu migrate`")
+        return _health(*_READY[await migrating.standing()])
+
+
+_READY = {
+    Standing.SERVES: (200, "ready"),
+    Standing.LACKS: (503, "the database wants `hefu migrate`"),
+    Standing.TOO_NEW: (503, "the database is of a newer major version"),
+}
 
 
 def _health(status: int, text: str) -> Response:

@@ -15,6 +15,7 @@ from hefu.settings import BadSettings, Settings, unknown
 from models import AuditEvent, IdentitySource, database, migrating
 from models.address import Address
 from models.backends.file import Missing
+from models.migrating import Standing
 from models.replica import PassedOver, Replica
 from services.assembly import Services, assemble
 from services.clock import now
@@ -208,7 +209,7 @@ async def _migrations() -> Finding:
     if missing:
         names = ", ".join(missing)
         return Finding("migrations", False, f"missing: {names}", "run `hefu migrate`")
-    if not await migrating.serves_this_version():
+    if await migrating.standing() is Standing.TOO_NEW:
         return Finding(
             "migrations",
             False,

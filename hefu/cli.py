@@ -20,6 +20,7 @@ from hefu.settings import HIGHEST_PORT, BadSettings, Settings, database_url
 from models import Role, database, migrating
 from models.address import Address
 from models.backends.file import Missing
+from models.migrating import Standing
 from services.assembly import Services, assemble
 from services.clock import now
 from services.errors import InputRejected
@@ -175,10 +176,15 @@ def _days(text: str) -> timedelta:
 async def _services() -> AsyncGenerator[Services]:
     settings = Settings.from_environ(os.environ)
     async with database.opened(settings.database_url):
-        if not await migrating.serves_this_version():
-            if await migrating.is_too_new():
+        match await migrating.standing():
+            case Standing.TOO_NEW:
                 raise migrating.TooNew
-            raise Failed("The database is not up to date: run `hefu migrate` first.")
+            case Standing.LACKS:
+                raise Failed(
+                    "The database is not up to date: run `hefu migrate` first."
+                )
+            case Standing.SERVES:
+                pass
         services = assemble(
             settings.policy,
             vault=Vault(settings.secret_keys),

@@ -32,11 +32,11 @@ from hefu.calls import Arguments
 from hefu.levels import Level, Object, Objects, Show, Values
 from hefu.plans import BACKREF, Run, Selected, Step, Unplanned
 from models import database, id_columns
+from models.ids import uuid_of
 from schema import rows
 from schema.node import Viewer
 from schema.pages import Connection, asked
 from schema.rows import Made, Shown
-from services.batches import uuid_of
 from services.branches import Branch, Wanted
 
 

@@ -7,6 +7,7 @@ https://github.com/jetify-com/typeid/tree/main/spec
 from __future__ import annotations
 
 import functools
+from typing import Any
 from uuid import UUID
 
 from typeid import TypeID
@@ -35,6 +36,11 @@ _LENGTH = 30
 def new() -> UUID:
     """A UUIDv7 (RFC 9562, 5.7): ids sort by the millisecond of their creation."""
     return compat.uuid7()
+
+
+def uuid_of(value: Any) -> UUID:
+    """An id as a driver gives it: SQLite's are texts."""
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pkgutil
 
 from tortoise.migrations.executor import MigrationExecutor
@@ -21,6 +22,14 @@ _ADVISORY_LOCK = 0x6865_6675
 
 class TooNew(Exception):
     """The database is of a newer major version, and none of this one's business."""
+
+
+class Standing(enum.Enum):
+    """How the database stands to this version of Hefu."""
+
+    SERVES = "this version runs on it"
+    LACKS = "it lacks migrations"
+    TOO_NEW = "it is of a newer major version"
 
 
 async def migrate() -> list[str]:
@@ -43,9 +52,10 @@ async def _migrate() -> list[str]:
     async with database.transaction():
         if database.dialect() == "postgres":
             await database.fetch(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})")
-        if await is_too_new():
+        applied = await _applied()
+        if _standing(applied) is Standing.TOO_NEW:
             raise TooNew
-        missing = await pending()
+        missing = _missing(applied)
         connection = database.connection()
         module = {
             "models": ["models"],
@@ -62,23 +72,22 @@ async def _migrate() -> list[str]:
 
 async def pending() -> list[str]:
     """The migrations that this version knows and the database lacks, in order."""
-    applied = await _applied()
+    return _missing(await _applied())
+
+
+async def standing() -> Standing:
+    """Whether this version runs on the database as it is now, and what is amiss."""
+    return _standing(await _applied())
+
+
+def _standing(applied: set[str]) -> Standing:
+    if any(name.endswith(BREAKING) for name in applied.difference(_known())):
+        return Standing.TOO_NEW
+    return Standing.LACKS if _missing(applied) else Standing.SERVES
+
+
+def _missing(applied: set[str]) -> list[str]:
     return [name for name in _known() if name not in applied]
-
-
-async def serves_this_version() -> bool:
-    """Whether this version runs on the database as it is now."""
-    applied = await _applied()
-    return applied.issuperset(_known()) and not _breaks(applied)
-
-
-async def is_too_new() -> bool:
-    """Whether the database is of a newer major version."""
-    return _breaks(await _applied())
-
-
-def _breaks(applied: set[str]) -> bool:
-    return any(name.endswith(BREAKING) for name in applied.difference(_known()))
 
 
 def _known() -> list[str]:

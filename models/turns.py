@@ -70,9 +70,8 @@ class Turns:
         task.add_done_callback(self._ended)
 
     async def _run(self) -> None:
-        came = self._asked
+        self._expected = min(self._asked, ENOUGH)
         self._is_due, self._asked = False, 0
-        self._expected = min(came, ENOUGH)
         await self._do()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

@@ -17,7 +17,7 @@ from models.gathered import Gathered
 from services import sessions
 from services.access_tokens import AccessTokens
 from services.api_keys import PREFIX, ApiKeys
-from services.batches import among, uuid_of
+from services.batches import among
 from services.callers import Caller, Origin
 from services.clock import Clock
 from services.errors import Unauthenticated, UnauthenticatedReason
@@ -127,7 +127,7 @@ async def _load(wanted: Sequence[UUID]) -> dict[UUID, Any]:
     where = Where()
     sought = among(where, "session.id", wanted)
     rows = await database.look_up(_find(sought), *where.values)
-    return {uuid_of(row["session.id"]): row for row in rows}
+    return {ids.uuid_of(row["session.id"]): row for row in rows}
 
 
 @functools.cache

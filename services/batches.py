@@ -18,6 +18,7 @@ from tortoise.models import Model
 
 from models import App, Identity, IdentitySource, Session, database
 from models.database import Row
+from models.ids import uuid_of
 from services import pages
 from services.branches import Nested
 from services.clock import Clock
@@ -203,8 +204,3 @@ def among(where: Where, column: str, ids: Sequence[UUID] | Sequence[str]) -> str
 def _read(model: type[M], rows: Sequence[Row]) -> list[M]:
     read = [database.read(model, row, "t") for row in rows]
     return [row for row in read if row is not None]
-
-
-def uuid_of(value: Any) -> UUID:
-    """An id as the driver gives it: SQLite's are texts."""
-    return value if isinstance(value, UUID) else UUID(value)

@@ -6,10 +6,12 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from models import Identity, Role, Session, User, database, ids
 from services import forms, privileges, sessions
 from services.audit import Audit
+from services.batches import among
 from services.callers import Caller
 from services.clock import Clock
 from services.errors import (
@@ -19,6 +21,7 @@ from services.errors import (
     rejected,
 )
 from services.language import Text
+from services.pages import Where
 from services.refreshing import Refreshing
 from services.sessions import Ended
 
@@ -29,9 +32,8 @@ ONE_KEY = Text("Exactly one key is needed.", "必须且只能提供一个键。"
 BATCH = 500
 
 # Only what was there when it was asked for, or an app that people log in to meanwhile
-# would keep it going. What a machine has opened whose clock is ahead is named by ids.
+# would keep it going.
 _BEFORE = "session.created_at <= $1"
-_ONE = "session.id = $4"
 _END = """
 UPDATE sessions SET revoked_at = $1
 WHERE id IN (
@@ -122,28 +124,23 @@ class Endings:
         column, id = await self._read(caller, whose)
         roles = list(Role) if caller.role is Role.OWNER else [Role.MEMBER]
         names = ", ".join(f"'{role}'" for role in roles)
-        before, one = (
-            _END.format(column=column, roles=names, which=which)
-            for which in (_BEFORE, _ONE)
-        )
         now, ended = self._clock(), 0
+        asked = now, id, BATCH
         ahead = await _opened_after(now, column, id)
-        while count := await self._end_batch(caller, before, now, id):
+        before = _END.format(column=column, roles=names, which=_BEFORE)
+        while count := await self._end_batch(caller, before, *asked):
             ended += count
-        for each in ahead:
-            ended += await self._end_batch(caller, one, now, id, each)
+        # What a machine has opened whose clock is ahead.
+        for first in range(0, len(ahead), BATCH):
+            where = Where(values=[*asked])
+            named = among(where, "session.id", ahead[first : first + BATCH])
+            sql = _END.format(column=column, roles=names, which=named)
+            ended += await self._end_batch(caller, sql, *where.values)
         return ended
 
-    async def _end_batch(
-        self,
-        caller: Caller,
-        sql: str,
-        now: datetime,
-        id: uuid.UUID,
-        *named: uuid.UUID,
-    ) -> int:
+    async def _end_batch(self, caller: Caller, sql: str, *values: Any) -> int:
         async with database.transaction():
-            rows = await database.fetch(sql, now, id, BATCH, *named)
+            rows = await database.fetch(sql, *values)
             for ended in map(Ended.of, rows):
                 await self._audit.record(caller, "session.revoked", **ended.facts())
         return len(rows)

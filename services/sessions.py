@@ -123,9 +123,9 @@ class Ended:
         """What an UPDATE has returned of it."""
         source_id = row["identity_source_id"]
         return cls(
-            uuid.UUID(str(row["id"])),
-            uuid.UUID(str(row["app_id"])),
-            source_id and uuid.UUID(str(source_id)),
+            ids.uuid_of(row["id"]),
+            ids.uuid_of(row["app_id"]),
+            source_id and ids.uuid_of(source_id),
         )
 
     def facts(self, **more: Unpack[Known]) -> Known:
@@ -332,7 +332,7 @@ async def prune(before: datetime, *, limit: int) -> AsyncGenerator[int]:
     :returns: how many sessions each batch deleted.
     """
     while ended := await database.fetch(_ENDED, before, limit):
-        chosen = [uuid.UUID(str(row["id"])) for row in ended]
+        chosen = [ids.uuid_of(row["id"]) for row in ended]
         if await refresh_tokens.delete(chosen, limit=limit) == limit:
             yield 0
             continue

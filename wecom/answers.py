@@ -23,14 +23,7 @@ PRINTABLE_ASCII = re.compile(r"[!-~]{1,512}")
 
 
 class Malformed(ValueError):
-    """
-    Quotes nothing of the answer: it may hold a token.
-
-    `userid` and `status` are what an odd answer about a member tells all the same.
-    """
-
-    userid: str | None = None
-    status: int | None = None
+    """Quotes nothing of the answer: it may hold a token."""
 
 
 @dataclass(frozen=True, slots=True)

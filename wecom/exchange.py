@@ -110,12 +110,10 @@ class Exchange:
         received = await self._received(question)
         if isinstance(received, WecomError):
             raise received
-        try:
-            return _understood(received, question)
-        except answers.Malformed as malformed:
-            bad = _error(BadAnswer, question, str(malformed))
-            bad.userid, bad.status = malformed.userid, malformed.status
-        raise bad
+        understood = _understood(received, question)
+        if isinstance(understood, BadAnswer):
+            raise understood
+        return understood
 
     async def _received(self, question: Question[T]) -> bytes | Unavailable:
         """Returns errors: raised where httpx's is handled, they would drag it along."""
@@ -201,15 +199,18 @@ def _timeouts(seconds: float) -> dict[str, float | None]:
     return httpx.Timeout(seconds, connect=connect, pool=connect).as_dict()
 
 
-def _understood(body: bytes, question: Question[T]) -> T:
-    answer = answers.fields(body)
+def _understood(body: bytes, question: Question[T]) -> T | BadAnswer:
+    """Returns what is odd: raised here, it would drag along what was read."""
+    answer: answers.Fields = {}
     try:
+        answer = answers.fields(body)
         errcode = answers.errcode(answer)
         if errcode == 0:
             return question.endpoint.read(answer)
     except answers.Malformed as malformed:
-        malformed.userid, malformed.status = answers.of_member(answer)
-        raise
+        odd = _error(BadAnswer, question, str(malformed))
+        odd.userid, odd.status = answers.of_member(answer)
+        return odd
     raise refusal(
         errcode,
         answer.get("errmsg"),

@@ -21,6 +21,7 @@ from services.connection_test import ConnectionTest
 from services.directory import Directory
 from services.endings import Endings
 from services.entrances import Entrances
+from services.freshness import Freshness
 from services.keys import Keys
 from services.linking import Linking
 from services.links import Links
@@ -115,6 +116,7 @@ def assemble(
         per_source=policy.rate_per_source,
     )
     passwords, attempts = Passwords(), Attempts(clock=clock)
+    freshness = Freshness(clock=clock, audit=audit)
     accounts = Accounts(audit=audit, clock=clock, passwords=passwords)
     api_keys = ApiKeys(audit=audit, clock=clock)
     access_tokens = AccessTokens(keys=keys, clock=clock, issuer=policy.issuer)
@@ -178,6 +180,7 @@ def assemble(
             members=members,
             problems=problems,
             links=links,
+            freshness=freshness,
         ),
         lists=Lists(),
         login=Login(
@@ -195,7 +198,11 @@ def assemble(
         ),
         outcomes=outcomes or Outcomes(),
         password_changes=PasswordChanges(
-            audit=audit, clock=clock, passwords=passwords, attempts=attempts
+            audit=audit,
+            clock=clock,
+            passwords=passwords,
+            attempts=attempts,
+            freshness=freshness,
         ),
         password_sign_in=PasswordSignIn(
             audit=audit,

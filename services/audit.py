@@ -173,8 +173,8 @@ class Audit:
         caller: Caller,
         action: str,
         *,
-        failure: str,
         rule: str | None,
+        failure: str | None = None,
         app_id: uuid.UUID | None = None,
         identity_source_id: uuid.UUID | None = None,
     ) -> str:

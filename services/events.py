@@ -37,6 +37,7 @@ _VERBS = {
     "signed_out": Text("signed out", "已退出"),
     "succeeded": Text("succeeded", "成功"),
     "tested": Text("tested", "已测试"),
+    "unlink_failed": Text("unlinking refused", "解绑被拒绝"),
     "unlinked": Text("unlinked", "已解绑"),
     "updated": Text("updated", "已更新"),
 }

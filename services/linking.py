@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from models import (
     Identity,
@@ -42,6 +41,7 @@ from services.errors import (
     UnauthenticatedReason,
     rejected,
 )
+from services.freshness import Freshness
 from services.language import Text
 from services.links import ATTEMPTS, Links, rules_of
 from services.login import LONGEST_CODE, Begun
@@ -52,8 +52,6 @@ from services.rates import Rates
 from services.refusals import LoginRetry, Refusal
 from services.reservations import Presented, Reservations
 from services.states import Purpose, States
-
-FRESH = timedelta(minutes=10)
 
 LAST_LOGIN_METHOD = Text(
     "This is the only way to log in: set a password or link another one first.",
@@ -103,6 +101,7 @@ class Linking:
         members: Members,
         problems: Problems,
         links: Links,
+        freshness: Freshness,
     ) -> None:
         self._clock = clock
         self._audit = audit
@@ -112,6 +111,7 @@ class Linking:
         self._members = members
         self._problems = problems
         self._links = links
+        self._freshness = freshness
 
     async def start(self, caller: Caller, identifier: str, challenge: str) -> Begun:
         """
@@ -120,8 +120,9 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises Refusal: the source is not associated with the session's app.
         """
-        _, session = _fresh(caller, self._clock())
+        _, session = caller.person()
         trail = Trail(action="link.failed")
+        await self._freshness.check(caller, trail.action)
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(caller, trail, session, identifier)
             purpose = _purpose(entrance, session)
@@ -135,8 +136,9 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises Refusal: by `binding-rules.md`, sections 1, 2 and 6.
         """
-        user, session = _fresh(caller, self._clock())
+        user, session = caller.person()
         trail = Trail(action="link.failed")
+        await self._freshness.check(caller, trail.action)
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(
                 caller, trail, session, attempt.identity_source
@@ -157,17 +159,23 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises InputRejected: NOT_FOUND, or LAST_LOGIN_METHOD where no way in is left.
         """
-        person, session = _fresh(caller, self._clock())
+        person, session = caller.person()
+        failed = "identity.unlink_failed"
+        await self._freshness.check(caller, failed)
         async with database.transaction():
             user = await self._links.lock(person.id)
             await sessions.must_go_on(session, now=self._clock())
             identity = await _find(identity_id)
             if user is None or identity is None or identity.user_id != user.id:
                 raise _not_found()
-            if not await ways_in.remain(user, without=identity):
-                code = InputErrorCode.LAST_LOGIN_METHOD
-                raise rejected("id", code, LAST_LOGIN_METHOD)
-            await self._unlink(caller, identity)
+            another = await ways_in.remain(user, without=identity)
+            if another:
+                await self._unlink(caller, identity)
+        if not another:
+            app_id, rule = session.app_id, "identity.last_way_in"
+            await self._audit.fold(caller, failed, app_id=app_id, rule=rule)
+            code = InputErrorCode.LAST_LOGIN_METHOD
+            raise rejected("id", code, LAST_LOGIN_METHOD)
         return user
 
     async def link_member(
@@ -367,13 +375,6 @@ class Linking:
             wecom_user_id=identity.subject,
             rule=rule,
         )
-
-
-def _fresh(caller: Caller, now: datetime) -> tuple[User, Session]:
-    user, session = caller.person()
-    if now - session.created_at >= FRESH:
-        raise Unauthenticated(UnauthenticatedReason.REAUTHENTICATE)
-    return user, session
 
 
 def _purpose(entrance: Entrance, session: Session) -> Purpose:

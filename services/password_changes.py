@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
 
 from models import User, database, ids
 from services import account_fields, attempts, sessions
@@ -19,12 +18,12 @@ from services.errors import (
     rejected,
 )
 from services.forms import REQUIRED, Form
+from services.freshness import Freshness
 from services.language import Text
 from services.passwords import Passwords, busy_at
 from services.refusals import RateLimited
 
-# A first password is for whoever logs in now, not for whoever finds the phone later.
-RECENT_LOGIN = timedelta(minutes=10)
+FAILED = "user.password_change_failed"
 
 WRONG = Text("The current password is wrong.", "当前密码错误。")
 
@@ -33,12 +32,19 @@ class PasswordChanges:
     """Changes the password of the person who asks."""
 
     def __init__(
-        self, *, audit: Audit, clock: Clock, passwords: Passwords, attempts: Attempts
+        self,
+        *,
+        audit: Audit,
+        clock: Clock,
+        passwords: Passwords,
+        attempts: Attempts,
+        freshness: Freshness,
     ) -> None:
         self._audit = audit
         self._clock = clock
         self._passwords = passwords
         self._attempts = attempts
+        self._freshness = freshness
 
     async def change(self, caller: Caller, current: str | None, new: str) -> User:
         """
@@ -55,8 +61,8 @@ class PasswordChanges:
         if user is None:
             raise Unauthenticated(UnauthenticatedReason.REVOKED)
         known = user.password_hash
-        if known is None and self._clock() - session.created_at >= RECENT_LOGIN:
-            raise Unauthenticated(UnauthenticatedReason.REAUTHENTICATE)
+        if known is None:
+            await self._freshness.check(caller, FAILED)
         form = Form()
         if known is not None:
             await self._check(caller, form, user, current)
@@ -83,20 +89,22 @@ class PasswordChanges:
             if await self._is_right(caller, user, current):
                 return
         form.problems.extend(_wrong().problems)
-        await self._refused(caller, InputErrorCode.INVALID_CREDENTIALS)
+        code = InputErrorCode.INVALID_CREDENTIALS
+        await self._refused(caller, code, "password.wrong")
 
     async def _is_right(self, caller: Caller, user: User, password: str) -> bool:
         key = attempts.account_key(user, "")
         try:
             attempt = await self._attempts.begin(key, caller.origin.ip_address)
-        except RateLimited:
-            await self._refused(caller, InputErrorCode.RATE_LIMITED)
+        except RateLimited as limited:
+            await self._refused(caller, InputErrorCode.RATE_LIMITED, limited.rule)
             raise
         try:
             right = await self._passwords.verify(user.password_hash, password)
-        except RateLimited:
+        except RateLimited as busy:
             # The queue is full: nobody looked at the password.
             await self._attempts.succeeded(attempt)
+            await self._refused(caller, InputErrorCode.RATE_LIMITED, busy.rule)
             raise
         if right:
             await self._attempts.succeeded(attempt)
@@ -122,10 +130,10 @@ class PasswordChanges:
             changed=["password"],
         )
 
-    async def _refused(self, caller: Caller, code: InputErrorCode) -> None:
-        await self._audit.fold(
-            caller, "user.password_change_failed", failure=code, rule=None
-        )
+    async def _refused(
+        self, caller: Caller, code: InputErrorCode, rule: str | None
+    ) -> None:
+        await self._audit.fold(caller, FAILED, failure=code, rule=rule)
 
 
 def _wrong() -> InputRejected:

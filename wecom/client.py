@@ -66,7 +66,8 @@ class Client:
 
     Each request is cut after `timeout` seconds, connecting included, however its bytes
     drip; what a whole login may take is for the caller to say, who may cancel it at any
-    moment. `http` replaces the connections, and remains the caller's to close.
+    moment. `http` replaces the connections, and remains the caller's to close; its
+    transport has to know httpcore's `trace`, as httpx's own does.
     """
 
     def __init__(
@@ -102,8 +103,8 @@ class Client:
         """
         Spends the code.
 
-        `sending` is called before the code leaves: who gives up on the call until then
-        knows that WeCom has not seen it.
+        `sending` is called when there is a connection and the code leaves on it: who
+        gives up on the call until then knows that WeCom has not seen it.
 
         Raises:
             WecomError: `code_seen` tells whether the same code is worth another try.
@@ -191,8 +192,6 @@ class Client:
         failures: list[WecomError] = []
         while True:
             token = await self._token(agent, code_seen=code_seen)
-            if sending:
-                sending()
             question = Question(
                 endpoint,
                 {"access_token": token.value, **params},
@@ -200,6 +199,7 @@ class Client:
                 code_seen=code_seen,
                 json=json,
                 timeout=within,
+                sending=sending,
             )
             try:
                 return await self._exchange.ask(question)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Generic, TypeVar, cast
@@ -62,6 +62,8 @@ class Question(Generic[T]):
     `secrets` stand in the request and must not come back in an error.
 
     `code_seen`: whether WeCom may have seen the login code before this question.
+
+    `sending` is called right before the first byte leaves.
     """
 
     endpoint: Endpoint[T]
@@ -70,6 +72,7 @@ class Question(Generic[T]):
     code_seen: bool
     json: Mapping[str, str] | None = field(default=None, repr=False)
     timeout: float | None = None
+    sending: Callable[[], None] | None = None
 
 
 class Exchange:
@@ -157,11 +160,13 @@ class Exchange:
         pattern = self._pattern(question.endpoint)
         # A code is whatever somebody typed: half a surrogate pair must not crash.
         query = urlencode(question.params, errors="replace")
-        extensions = {
+        extensions: dict[str, object] = {
             "timeout": _timeouts(question.timeout or self._timeout),
             # httpcore's word for what is asked for, whatever the URL says.
             "target": b"%b?%b" % (pattern.url.raw_path, query.encode()),
         }
+        if question.sending:
+            extensions["trace"] = _traced(question.sending)
         if question.json is not None:
             return httpx.Request(
                 "POST",
@@ -191,6 +196,16 @@ class Exchange:
             known = httpx.Request("GET", url, headers=HEADERS)
             self._patterns[endpoint.path] = known
         return known
+
+
+def _traced(sending: Callable[[], None]) -> Callable[[str, object], Awaitable[None]]:
+    """What httpcore calls `trace`: told of each step of a request, by its name."""
+
+    async def trace(step: str, _: object) -> None:
+        if step.endswith(".send_request_headers.started"):
+            sending()
+
+    return trace
 
 
 @functools.cache

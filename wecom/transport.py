@@ -28,6 +28,9 @@ MAX_AROUND_BODY = 64 * 1024
 MAX_UNREAD = 64 * 1024
 """Bytes of a body that wait to be read before the other side has to."""
 
+SENDING = "http11.send_request_headers.started"
+"""The one step of a request that the extension `trace`, httpcore's, is told of here."""
+
 Origin = tuple[str, str, int]
 
 
@@ -164,7 +167,10 @@ class Connection(asyncio.Protocol):
         target: bytes = request.extensions.get("target") or request.url.raw_path
         lines = [b"%b %b HTTP/1.1" % (request.method.encode(), target)]
         lines += [b"%b: %b" % header for header in request.headers.raw]
-        self._transport.write(b"\r\n".join([*lines, b"", await request.aread()]))
+        message = b"\r\n".join([*lines, b"", await request.aread()])
+        if trace := request.extensions.get("trace"):
+            await trace(SENDING, {"request": request})
+        self._transport.write(message)
 
     async def head(self) -> Answer:
         answer = self._answer = self._answer or Answer()

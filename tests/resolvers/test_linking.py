@@ -294,6 +294,11 @@ async def test_linking_and_unlinking_want_a_login_of_the_last_ten_minutes(
         assert error["extensions"]["code"] == "UNAUTHENTICATED"
         assert error["extensions"]["reason"] == "REAUTHENTICATE"
     assert await standing() == before
+    told = await AuditEvent.filter(rule="session.not_fresh").order_by("id")
+    assert [(event.action, event.failure, event.count) for event in told] == [
+        ("link.failed", None, 2),
+        ("identity.unlink_failed", None, 1),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -383,6 +388,9 @@ async def test_the_last_way_in_is_not_unlinked(house: House) -> None:
 
     assert payload["user"] is None
     assert problems(payload) == [("input.id", "LAST_LOGIN_METHOD")]
+    event = await last_event(action="identity.unlink_failed")
+    assert event.rule == "identity.last_way_in"
+    assert event.actor_id == mine["user"]["id"]
     assert await standing() == before
 
 

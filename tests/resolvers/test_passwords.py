@@ -124,8 +124,9 @@ async def test_the_current_password_must_be_right(house: House) -> None:
 
     assert (await hash_of(id), await live(id)) == (before, 2)
     [event] = await AuditEvent.filter(action="user.password_change_failed")
-    assert (event.failure, event.actor_id, event.count) == (
+    assert (event.failure, event.rule, event.actor_id, event.count) == (
         "INVALID_CREDENTIALS",
+        "password.wrong",
         id,
         2,
     )
@@ -168,6 +169,8 @@ async def test_a_first_password_wants_a_recent_login(house: House) -> None:
         "REAUTHENTICATE",
     )
     assert await hash_of(id) is None
+    [event] = await AuditEvent.filter(action="user.password_change_failed")
+    assert (event.failure, event.rule) == (None, "session.not_fresh")
     again = (await entrance.log_in())["tokens"]["accessToken"]
     house.clock.advance(minutes=9, seconds=50)
     assert await change(house, again, None) == {

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
+import httpx
 import pytest
 
 from tests.wecom.conftest import Clock, Play
@@ -28,6 +30,7 @@ from wecom import (
     WecomError,
 )
 from wecom.sandbox import examples
+from wecom.transport import Transport
 
 AGENT = examples.AGENT
 
@@ -362,6 +365,39 @@ async def test_a_hanging_getuserinfo_may_have_spent_the_code(
     with pytest.raises(TimedOut) as failure:
         await client.member_for_code(AGENT, play.approve())
     assert failure.value.code_seen
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["our transport", "httpx's"])
+async def test_the_code_leaves_once_there_is_a_connection(
+    play: Play, wecom_clock: Clock, own: bool
+) -> None:
+    """Whoever gives up while all connections are taken may send the code again."""
+    transport: httpx.AsyncBaseTransport = Transport(max_connections=1)
+    if not own:
+        limits = httpx.Limits(max_connections=1)
+        transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
+    sent: list[None] = []
+
+    async def asked() -> Member | Outsider:
+        code = play.approve()
+        sending = partial(sent.append, None)
+        return await client.member_for_code(AGENT, code, sending=sending)
+
+    async with httpx.AsyncClient(transport=transport) as http:
+        client = Client(base_url=play.url, clock=wecom_clock, http=http)
+        await client.fresh_token(AGENT)
+        play.fault("hang", "user_get")
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(client.profile(AGENT, "zhangsan"))
+            await asyncio.sleep(0.05)
+            assert play.calls("user_get") == 1
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asked(), 0.2)
+            other.cancel()
+        assert sent == []
+        await asked()
+        await client.aclose()
+    assert sent == [None]
 
 
 async def test_a_hanging_gettoken_has_not(client: Client, play: Play) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import logging.config
 import multiprocessing
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from multiprocessing.context import SpawnProcess
 from types import FrameType, MappingProxyType
+from typing import cast
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from hefu import exposition, garbage, logs
+from hefu.accepting import ABSENT, Accepting, Share
 from hefu.listening import explained
 from hefu.middleware import Drain
 from hefu.uvicorn_protocol import GuardedProtocol
@@ -105,7 +108,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.socket(fileno=listening.detach())
 
 
-def _work(plan: Plan, listening: socket.socket) -> None:
+def _work(plan: Plan, listening: socket.socket, share: Share | None = None) -> None:
     """One process' whole life."""
     GuardedProtocol.seconds = plan.request_seconds
     config = uvicorn.Config(
@@ -125,27 +128,42 @@ def _work(plan: Plan, listening: socket.socket) -> None:
         date_header=False,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
-    Worker(config, plan).run(sockets=[listening])
+    Worker(config, plan, share).run(sockets=[listening])
 
 
 class Worker(uvicorn.Server):
     """uvicorn's server, which drains before it stops."""
 
-    def __init__(self, config: uvicorn.Config, plan: Plan) -> None:
+    def __init__(self, config: uvicorn.Config, plan: Plan, share: Share | None) -> None:
         super().__init__(config)
         self._plan = plan
+        self._share = share
+        self._accepting: Accepting | None = None
         self._drain = Drain()
         self._stop_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # Each request's scope gets a copy of this state, and so the same drain.
         self.lifespan.state["drain"] = self._drain
-        await super().startup(sockets)
+        if self._share is None or not sockets:
+            await super().startup(sockets)
+        else:
+            await super().startup([])
+            [listening] = sockets
+            self._accepting = Accepting(
+                listening,
+                self._share,
+                protocol=self._protocol,
+                open_now=lambda: len(self.server_state.connections),
+            )
+            self.servers.append(cast("asyncio.base_events.Server", self._accepting))
         garbage.look_seldom()
 
     async def on_tick(self, counter: int) -> bool:
         if self._is_orphan():
             self.should_exit = True
+        if self._accepting is not None:
+            self._accepting.tell()
         stopping = await super().on_tick(counter)
         if not stopping:
             return False
@@ -172,6 +190,14 @@ class Worker(uvicorn.Server):
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+    def _protocol(self) -> GuardedProtocol:
+        """One for each connection, as uvicorn makes them."""
+        return GuardedProtocol(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     def _is_orphan(self) -> bool:
         """Its supervisor was killed: nobody would ever tell this worker to stop."""
@@ -205,11 +231,13 @@ class Supervisor:
         self._spawn = multiprocessing.get_context("spawn")
         self._workers: list[SpawnProcess] = []
         self._stopping = False
+        # A number for each worker.
+        self._counts = self._spawn.RawArray("i", [ABSENT] * plan.workers)
 
     def run(self) -> None:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, self._stop)
-        self._workers = [self._start() for _ in range(self._plan.workers)]
+        self._workers = [self._start(place) for place in range(self._plan.workers)]
         while not self._stopping:
             time.sleep(0.1)
             self._replace_dead()
@@ -218,8 +246,11 @@ class Supervisor:
     def _stop(self, sig: int, frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _start(self) -> SpawnProcess:
-        worker = self._spawn.Process(target=_work, args=(self._plan, self._listening))
+    def _start(self, place: int) -> SpawnProcess:
+        share = Share(self._counts, place)
+        worker = self._spawn.Process(
+            target=_work, args=(self._plan, self._listening, share)
+        )
         worker.start()
         return worker
 
@@ -234,8 +265,9 @@ class Supervisor:
                 sys.exit(STARTUP_FAILURE)
             logger.warning("A worker died", extra={"exitCode": worker.exitcode})
             exposition.forget(worker.pid)
+            self._counts[place] = ABSENT
             time.sleep(RESTART_SECONDS)
-            self._workers[place] = self._start()
+            self._workers[place] = self._start(place)
 
     def _end(self) -> None:
         for worker in self._workers:

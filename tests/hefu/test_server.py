@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -402,6 +402,53 @@ def test_several_workers_share_the_work_and_the_dead_are_replaced(
     server.stop()
     assert time.monotonic() - began < 10
     assert server.process.returncode == 0
+
+
+def test_connections_that_come_at_once_are_shared_out(
+    start: Callable[..., Running],
+) -> None:
+    server = start(workers=2)
+    time.sleep(1)  # The one that is not ready yet would get none.
+    workers = _children(server.process.pid)
+    before = [_sockets(worker) for worker in workers]
+    with ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(60)]
+        for connection in connections:
+            connection.sendall(b"GET /graphql?query={hello} HTTP/1.1\r\n\r\n")
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        taken = [_sockets(worker) for worker in workers]
+    shares = [after - earlier for after, earlier in zip(taken, before, strict=True)]
+    assert sum(shares) == 60
+    assert min(shares) >= 15
+
+
+def test_who_got_most_connections_takes_more_where_nobody_else_does(
+    start: Callable[..., Running],
+) -> None:
+    server = start(workers=2)
+    time.sleep(1)
+    stopped = _children(server.process.pid)[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        with ExitStack() as stack:
+            for _ in range(10):
+                connection = stack.enter_context(server.connect())
+                connection.sendall(b"GET /graphql?query={hello} HTTP/1.1\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    server.stop()
+    assert server.process.returncode == 0
+
+
+def _sockets(process: int) -> int:
+    """How many a process has open."""
+    found = 0
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += each.readlink().name.startswith("socket:")
+    return found
 
 
 def _slow(seconds: float) -> bytes:

@@ -8,6 +8,7 @@ hold a statement's values: callers get a request id, the log the type and the fr
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 Entry = dict[str, Any]
 OnBug = Callable[[], None]
+
+_ARGUMENT = re.compile(r"Argument '[_0-9A-Za-z]+' (?:has invalid value|of .*\.$)")
 
 INTERNAL = Text("Internal error", "内部错误")
 
@@ -82,9 +85,8 @@ class Answers:
         cause = self._cause(error)
         if isinstance(cause, RequestRejected):
             return _entry(error, extensions(cause), cause.message(language))
-        if _is_about_an_argument(error):
-            # "Argument 'x' has invalid value: …" goes on with the value.
-            message = sentences.told(error.message.partition(":")[0], language)
+        if about := _about_an_argument(error):
+            message = sentences.told(about, language)
             return _entry(error, {"code": BadRequest.code}, message)
         log_bug(
             error.original_error or error,
@@ -140,8 +142,17 @@ def _first_ten(errors: Iterable[GraphQLError]) -> list[GraphQLError]:
     return list(errors)[:MOST_ERRORS]
 
 
-def _is_about_an_argument(error: GraphQLError) -> bool:
-    return error.original_error is None and error.message.startswith("Argument '")
+def _about_an_argument(error: GraphQLError) -> str | None:
+    """
+    What graphql-core says of an argument that a variable made invalid.
+
+    "Argument 'x' has invalid value at .y: …" goes on with the value.
+    """
+    cause = error.original_error
+    if cause is not None and not isinstance(cause, GraphQLError):
+        return None
+    found = _ARGUMENT.match(error.message)
+    return found[0] if found else None
 
 
 def _entry(

@@ -113,17 +113,29 @@ class Envelope:
             if status:
                 raise ConnectionAborted from None
             await _internal(scope, request_id)(scope, receive, wrapped)
-        except asyncio.CancelledError:
-            # The stop has run out of time: whoever still waits is told so.
-            if status or not draining(scope):
+        except asyncio.CancelledError as error:
+            if status:
                 raise
-            await _unavailable(scope)(scope, receive, wrapped)
+            if not _is_cancelled():
+                # Something within was cut short, and not the request.
+                log_bug(error, request_id, on_bug=self._on_bug)
+                await _internal(scope, request_id)(scope, receive, wrapped)
+            elif draining(scope):
+                # The stop has run out of time: whoever still waits is told so.
+                await _unavailable(scope)(scope, receive, wrapped)
+            else:
+                raise
         finally:
             self._tell(scope, status, time.perf_counter() - began)
 
     def _tell(self, scope: Scope, status: int, seconds: float) -> None:
         if self._on_answer is not None and status:
             self._on_answer(Answered(scope["method"], scope["path"], status, seconds))
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class ConnectionAborted(Exception):

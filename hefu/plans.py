@@ -170,13 +170,17 @@ async def _await(waiting: list[Waiting], run: Run) -> None:
         asyncio.ensure_future(value) if iscoroutine(value) else value
         for value, *_ in waiting
     ]
+    tasks = [value for value in begun if isinstance(value, asyncio.Task)]
     try:
         for value, (_, complete, into, key) in zip(begun, waiting, strict=True):
             into[key] = complete(await value, run)
+    except Exception:
+        # Not cut short: graphql-core asks the same again, of the same loaders.
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
     except BaseException:
-        for value in begun:
-            if isinstance(value, asyncio.Task):
-                value.cancel()
+        for task in tasks:
+            task.cancel()
         raise
 
 

@@ -22,7 +22,7 @@ from models.ids import uuid_of
 from services import pages
 from services.branches import Nested
 from services.clock import Clock
-from services.pages import Order, Outside, Page, Part, Where
+from services.pages import Order, Page, Part, Where
 
 M = TypeVar("M", bound=Model)
 
@@ -100,18 +100,17 @@ class Batches:
     ) -> list[Page[M]]:
         """A page for each key: one statement for all that ask for the same part."""
         found: dict[PartOf, Page[M]] = {}
-        nothing = pages.told({})
         for (part, active), parents in _grouped(keys).items():
             where = self._of(nested, parents, active=active)
             rows = await _ranked(nested, part, where)
-            outside = await _outside(nested, part, where)
+            preceded = await _preceded(nested, part, where)
             for parent in parents:
                 page = pages.assembled(
                     nested.model,
                     nested.order,
                     part,
                     rows[parent],
-                    **outside.get(parent, nothing),
+                    is_preceded=parent in preceded,
                 )
                 found[PartOf(parent, part, active)] = page
         return [found[key] for key in keys]
@@ -167,21 +166,19 @@ async def _ranked(
     return found
 
 
-async def _outside(nested: Nested[M], part: Part, where: Where) -> dict[UUID, Outside]:
-    """Of each parent whose list has anything at all."""
-    if part.after is None and part.before is None:
-        return {}
+async def _preceded(nested: Nested[M], part: Part, where: Where) -> set[UUID]:
+    """The parents whose lists have anything before the place that `part` begins at."""
+    place = part.begins_at
+    if place is None:
+        return set()
     asked = where.copy()
-    earlier = asked.beside(nested.order, part.after, "<=") if part.after else "FALSE"
-    later = asked.beside(nested.order, part.before, ">=") if part.before else "FALSE"
+    beyond = asked.beyond(nested.order, place, backwards=part.backwards)
     rows = await database.fetch(
-        f"SELECT {nested.parent} AS parent, "
-        f"MAX(CASE WHEN {earlier} THEN 1 ELSE 0 END) AS earlier, "
-        f"MAX(CASE WHEN {later} THEN 1 ELSE 0 END) AS later "
-        f"FROM {nested.rows} WHERE {asked} GROUP BY {nested.parent}",
+        f"SELECT DISTINCT {nested.parent} AS parent FROM {nested.rows} "
+        f"WHERE {asked} AND {beyond}",
         *asked.values,
     )
-    return {uuid_of(row["parent"]): pages.told(row) for row in rows}
+    return {uuid_of(row["parent"]) for row in rows}
 
 
 def _grouped(keys: Sequence[PartOf]) -> dict[tuple[Part, bool | None], list[UUID]]:

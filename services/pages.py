@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, Self, TypedDict, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from tortoise.models import Model
@@ -165,6 +165,11 @@ class Part:
     after: Place | None = None
     before: Place | None = None
 
+    @property
+    def begins_at(self) -> Place | None:
+        """The cursor that it is read from, if it is from one."""
+        return self.before if self.backwards else self.after
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
@@ -194,13 +199,6 @@ class Page(Generic[M]):
         return self.order.cursor(self.model, self.rows[place]) if self.rows else None
 
 
-class Outside(TypedDict):
-    """Whether the list has anything before the part's beginning, or after its end."""
-
-    earlier: bool
-    later: bool
-
-
 @dataclass(slots=True)
 class Where:
     """Conditions, all of which must hold; `?` stands for a value."""
@@ -226,6 +224,10 @@ class Where:
         keys = ", ".join(f"t.{key.column}" for key in order.keys)
         marks = ", ".join(_mark(key) for key in order.keys)
         return self.bound(f"({keys}) {operator} ({marks})", *place)
+
+    def beyond(self, order: Order, place: Place, *, backwards: bool) -> str:
+        """A comparison with what a page that is read from `place` has left behind."""
+        return self.beside(order, place, ">=" if backwards else "<=")
 
     def bound(self, condition: str, *values: Any) -> str:
         """`condition` with its values numbered; it is not yet one of these."""
@@ -287,8 +289,8 @@ async def page(
     rows = await database.fetch_rows(
         f"SELECT {selection.columns} FROM {found}", *within.values
     )
-    outside = await _outside(model, order, part, where)
-    return assembled(model, order, part, rows, **outside)
+    is_preceded = await _is_preceded(model, order, part, where)
+    return assembled(model, order, part, rows, is_preceded=is_preceded)
 
 
 async def count(model: type[Model], where: Where) -> int:
@@ -306,60 +308,45 @@ def assembled(
     part: Part,
     rows: Sequence[Any],
     *,
-    earlier: bool = False,
-    later: bool = False,
+    is_preceded: bool = False,
 ) -> Page[M]:
     """
     A page from one row more than it holds, read as `t` in the part's own direction.
 
-    :param earlier: whether anything lies before the place that the part begins after.
-    :param later: whether anything lies behind the place that it ends before.
+    Of `first` and `before` together, or `last` and `after`, the other end is the
+    window's and not the list's: whoever goes on while there is more must come to an
+    end (Relay's cursor connections, "HasNextPage").
+
+    :param is_preceded: whether anything lies before the place that it is read from.
     """
-    more = len(rows) > part.size
+    is_followed = len(rows) > part.size
     found = rows[: part.size]
     return Page(
         model=model,
         rows=found[::-1] if part.backwards else found,
         order=order,
-        has_next=later or (more and not part.backwards),
-        has_previous=earlier or (more and part.backwards),
+        has_next=is_preceded if part.backwards else is_followed,
+        has_previous=is_followed if part.backwards else is_preceded,
     )
 
 
-async def _outside(
+async def _is_preceded(
     model: type[Model], order: Order, part: Part, where: Where
-) -> Outside:
-    if part.after is None and part.before is None:
-        return Outside(earlier=False, later=False)
-    asked = where.copy()
-    earlier = _exists(model, order, asked, part.after, "<=")
-    later = _exists(model, order, asked, part.before, ">=")
-    row = await database.fetch_one(
-        f"SELECT {earlier} AS earlier, {later} AS later", *asked.values
-    )
-    return told(row or {})
-
-
-def told(row: Row) -> Outside:
-    """SQLite says 0 and 1."""
-    return Outside(
-        earlier=bool(row.get("earlier")),
-        later=bool(row.get("later")),
-    )
-
-
-def _exists(
-    model: type[Model], order: Order, where: Where, place: Place | None, operator: str
-) -> str:
+) -> bool:
+    place = part.begins_at
     if place is None:
-        return "FALSE"
-    beyond = where.beside(order, place, operator)
+        return False
+    asked = where.copy()
+    beyond = asked.beyond(order, place, backwards=part.backwards)
     # From the place outwards, so that the row of the cursor itself is looked at first:
     # within EXISTS PostgreSQL pays no heed to an order.
-    return (
-        f"(SELECT 1 FROM {model._meta.db_table} t WHERE {where} AND {beyond} "
-        f"ORDER BY {order.by(backwards=operator == '<=')} LIMIT 1) IS NOT NULL"
+    row = await database.fetch_one(
+        f"SELECT (SELECT 1 FROM {model._meta.db_table} t WHERE {asked} AND {beyond} "
+        f"ORDER BY {order.by(backwards=not part.backwards)} LIMIT 1) IS NOT NULL "
+        "AS found",
+        *asked.values,
     )
+    return bool(row and row["found"])
 
 
 def _shown(value: Any) -> str:

@@ -178,6 +178,14 @@ async def crash(request: Request) -> Response:
     raise RuntimeError("password=hunter2")
 
 
+async def cut(request: Request) -> Response:
+    """What it waits for is given up by somebody else."""
+    given_up = asyncio.get_running_loop().create_future()
+    given_up.cancel()
+    await given_up
+    return Response()
+
+
 def create_app(*, graphiql: bool = False) -> ASGIApp:
     endpoint = GraphQLEndpoint(
         schema,
@@ -191,6 +199,7 @@ def create_app(*, graphiql: bool = False) -> ASGIApp:
             Route("/graphql", endpoint),
             Route("/health/ready", ready),
             Route("/crash", crash),
+            Route("/cut", cut),
         ],
         redirect_slashes=False,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import re
 from typing import Any
@@ -120,6 +122,28 @@ UNPLANNED = [
     + " }",
 ]
 
+# Of a person: what is refused somewhere within, and what is not.
+WRONG = [
+    'sessions(after: "bad") { totalCount }',
+    'sessions(before: "bad") { nodes { id } }',
+    "sessions { nodes { app { identitySources { totalCount } } } }",
+    "identities { identitySource { apps { totalCount } } }",
+]
+RIGHT = [
+    "right: identities { id }",
+    "right: identities { identitySource { id } }",
+    "right: sessions { nodes { app { id } } }",
+    "right: sessions { nodes { user { identities { id } } } totalCount }",
+    "right: sessions { nodes { identity { user { sessions { totalCount } } } } }",
+]
+BESIDE = [
+    "{{ me {{ {wrong} {right} }} }}",
+    "{{ me {{ {right} {wrong} }} }}",
+    "{{ a: me {{ {wrong} }} b: me {{ {right} }} }}",
+    "{{ a: me {{ {right} {wrong} }} b: me {{ {right} }} }}",
+    "{{ me {{ sessions {{ nodes {{ user {{ {wrong} {right} }} }} }} }} }}",
+]
+
 
 class Twice(House):
     """A house whose every query is asked twice: by its plan, and without one."""
@@ -235,6 +259,34 @@ async def test_what_goes_wrong_is_told_by_the_executor(
     assert b'"errors"' in planned
     assert without_ids(planned) == without_ids(executed)
     assert count.answered == before
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+async def test_a_refused_field_takes_none_beside_it_along(
+    twice: Twice, beside: str
+) -> None:
+    """Each is answered: of two that wait for one object, neither cuts the other off."""
+    login = await (await twice.entrance()).log_in()
+    token = login["tokens"]["accessToken"]
+    for wrong, right in itertools.product(WRONG, RIGHT):
+        query = beside.format(wrong=wrong, right=right)
+        async with asyncio.timeout(5):
+            answer = await twice.post(query, token=token)
+        assert answer.status_code == 200
+        assert answer.json()["errors"], query
+
+
+async def test_nor_does_one_in_what_a_mutation_gives(house: House) -> None:
+    login = await (await house.entrance()).log_in()
+    key, of = await house.key(), f'input: {{ id: "{login["user"]["id"]}" }}'
+    wrong = 'sessions(after: "bad") { totalCount }'
+    for right in RIGHT:
+        query = f"mutation {{ updateUser({of}) {{ user {{ {wrong} {right} }} }} }}"
+        async with asyncio.timeout(5):
+            answer = await house.post(query, token=key)
+        assert answer.status_code == 200
+        [error] = answer.json()["errors"]
+        assert error["extensions"]["code"] == "BAD_REQUEST"
 
 
 @pytest.mark.parametrize("query", UNPLANNED)

@@ -355,3 +355,40 @@ async def test_an_id_that_names_nothing_is_null(house: House) -> None:
 
 def codes(answer: Json) -> list[Any]:
     return [error["extensions"]["code"] for error in answer.get("errors", [])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared", "field", "argument"),
+    [
+        ("query", 'ID = "a"', "loginOptions(appId: $x) { identitySource }", "appId"),
+        ("query", 'ID = "a"', "nodes(ids: [$x]) { id }", "ids"),
+        ("query", 'String = "User"', "__type(name: $x) { name }", "name"),
+        (
+            "query",
+            "UserOrderField = USERNAME",
+            "users(orderBy: { field: $x }) { totalCount }",
+            "orderBy",
+        ),
+        (
+            "mutation",
+            'String = "x"',
+            "refreshSession(input: { refreshToken: $x }) { __typename }",
+            "input",
+        ),
+        (
+            "mutation",
+            "Role = VIEWER",
+            'createApiKey(input: { name: "n", role: $x }) { errors { code } }',
+            "input",
+        ),
+    ],
+)
+async def test_null_in_a_variable_that_has_a_default_is_bad_input(
+    house: House, kind: str, declared: str, field: str, argument: str
+) -> None:
+    """It may stand where null may not; validation lets it pass, for its default."""
+    query = f"{kind}($x: {declared}) {{ {field} }}"
+    answer = await house.answer(query, {"x": None}, token=await house.key())
+    [error] = answer["errors"]
+    assert error["extensions"] == {"code": "BAD_REQUEST"}
+    assert error["message"] == f"Argument '{argument}' has invalid value"

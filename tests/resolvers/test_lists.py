@@ -271,8 +271,10 @@ async def test_behind_the_last_and_before_the_first_there_is_nothing(
     [
         ({"first": 2}, "34", True, True),
         ({"last": 2}, "45", True, True),
-        ({"first": 3}, "345", True, True),
-        ({}, "345", True, True),
+        # Whoever goes on while there is more comes to the window's end.
+        ({"first": 3}, "345", True, False),
+        ({"last": 3}, "345", False, True),
+        ({}, "345", True, False),
     ],
 )
 async def test_between_two_cursors(

@@ -282,7 +282,7 @@ class Context:
     def may_introspect(self) -> bool:
         return True
 
-    def begin(self, key: str) -> None:
+    async def begin(self, key: str) -> None:
         """Nothing is remembered."""
 
 

@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, ParamSpec
 
 from starlette.requests import Request
@@ -303,10 +304,10 @@ def _context_opener(
             user_agent=head.first(b"user-agent"),
             language=language.preferred(head.first(b"accept-language")),
         )
-        caller = await services.authentication.caller(
-            origin, head.first(b"authorization")
+        caller = partial(
+            services.authentication.caller, origin, head.first(b"authorization")
         )
-        return Context.of(caller, services)
+        return Context(await caller(), services, again=caller)
 
     return open_context
 

@@ -10,28 +10,35 @@ it raised. With plans a login costs a fifth less.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from graphql import GraphQLResolveInfo, MiddlewareManager
 from strawberry.execution import optimized_is_awaitable
 
 
+class Begun(Protocol):
+    """What is told of a mutation's root fields."""
+
+    async def begin(self, key: str) -> None:
+        """It begins; whatever this raises is the field's error."""
+
+    def show_again(self, key: str) -> None:
+        """It was done already, and is shown once more."""
+
+
 class Done:
-    """
-    By the keys of root fields: what came of them.
+    """By the keys of root fields: what came of them."""
 
-    :param begin: is told of each that begins, or is shown once more.
-    """
-
-    def __init__(self, begin: Callable[[str], None]) -> None:
-        self._begin = begin
+    def __init__(self, begun: Begun) -> None:
+        self._begun = begun
         self._values: dict[str, Any] = {}
         self._errors: dict[str, Exception] = {}
 
     async def do(self, key: str, resolve: Callable[[], Any]) -> Any:
         """What the root field's resolver gives; remembered, whatever it is."""
-        self._begin(key)
         try:
+            await self._begun.begin(key)
             value = resolve()
             if optimized_is_awaitable(value):
                 value = await value
@@ -53,11 +60,12 @@ class Done:
         **given: Any,
     ) -> Any:
         """What was done already; what `otherwise` does, where nothing was."""
-        if info.path.prev is None:
-            key = str(info.path.key)
-            self._begin(key)
-            if key in self._errors:
-                raise self._errors[key]
-            if key in self._values:
-                return self._values[key]
-        return otherwise(source, info, **given)
+        if info.path.prev is not None:
+            return otherwise(source, info, **given)
+        key = str(info.path.key)
+        if key in self._errors:
+            raise self._errors[key]
+        if key in self._values:
+            self._begun.show_again(key)
+            return self._values[key]
+        return self.do(key, partial(otherwise, source, info, **given))

@@ -28,7 +28,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from hefu import coercion, negotiation, parameters
 from hefu.documents import Document, Documents, Invalid
-from hefu.done import Done
+from hefu.done import Begun, Done
 from hefu.errors import Answers, Entry, OnBug, refuses_credential
 from hefu.heads import Head
 from hefu.parameters import Parameters, Refused
@@ -54,13 +54,9 @@ class Caller(Protocol):
     def may_introspect(self) -> bool: ...
 
 
-class Context(Protocol):
+class Context(Begun, Protocol):
     @property
     def caller(self) -> Caller: ...
-
-    def begin(self, key: str) -> None:
-        """A mutation's root field begins, or is shown once more."""
-        ...
 
 
 C = TypeVar("C", bound=Context)
@@ -165,7 +161,7 @@ class GraphQLEndpoint(Generic[C]):
             return self._never_began(errors, media)
         document.hold_page_sizes(operation, variables.coerced)
         document.hold_cost(operation, variables.coerced)
-        plan, done = document.plan(operation, variables), Done(context.begin)
+        plan, done = document.plan(operation, variables), Done(context)
 
         def build(context: C) -> Executor[Any] | list[GraphQLError]:
             return self._build(document, operation, asked, context, done)

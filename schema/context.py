@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import strawberry
@@ -17,7 +18,9 @@ class Context:
 
     caller: Caller
     services: Services
+    again: Callable[[], Awaitable[Caller]]
     _field: str = field(default="", init=False)
+    _callers: dict[str, Caller] = field(default_factory=dict[str, Caller], init=False)
     _opened: dict[str, Loaders] = field(default_factory=dict[str, Loaders], init=False)
 
     @property
@@ -28,22 +31,26 @@ class Context:
             opened = self._opened[self._field] = Loaders.open(self.services.batches)
         return opened
 
-    def begin(self, key: str) -> None:
+    async def begin(self, key: str) -> None:
         """
-        A mutation's root field begins: what was read for the one before is no more so.
+        A mutation's root field begins: what was read for the one before is no more so,
+        who asks among it. They may have lost their role by that one, or while it ran.
 
-        Where it is shown once more, it is shown as it was read then.
+        :raises Unauthenticated: the credential does not count any more.
         """
+        if self._callers:
+            self.caller = await self.again()
+        self._callers[key] = self.caller
+        self._field = key
+
+    def show_again(self, key: str) -> None:
+        """A root field is shown once more: as it was read, and to whom, then."""
+        self.caller = self._callers[key]
         self._field = key
 
     def __copy__(self) -> Self:
         """With nothing read yet."""
-        return self.of(self.caller, self.services)
-
-    @classmethod
-    def of(cls, caller: Caller, services: Services) -> Self:
-        """The context of one request."""
-        return cls(caller, services)
+        return replace(self)
 
 
 class Info(strawberry.Info[Context, None]):

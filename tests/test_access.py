@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from models import Role, User, ids
+from models import ApiKey, App, Role, User, ids
 from tests.house import Entrance, House
 from tests.security.documents import Call, calls
 
@@ -256,6 +256,78 @@ async def test_an_expired_token_is_none_where_nobody_is_needed(house: House) -> 
         expected = [{"code": "UNAUTHENTICATED", "reason": "EXPIRED"}]
         free = RULES[call.name] is Rule.ANYBODY
         assert refusals(answer) == ([] if free else expected), answer.text
+
+
+@pytest.mark.parametrize(
+    ("loss", "code"),
+    [
+        ("signOut { session { id } }", "UNAUTHENTICATED"),
+        (
+            "revokeSessions(input: { userId: $user }) { revokedCount }",
+            "UNAUTHENTICATED",
+        ),
+        (
+            "updateUser(input: { id: $user, role: MEMBER }) { user { role } }",
+            "FORBIDDEN",
+        ),
+        (
+            "updateUser(input: { id: $user, status: DISABLED }) { user { role } }",
+            "UNAUTHENTICATED",
+        ),
+        ("deleteUser(input: { id: $user }) { deletedId }", "UNAUTHENTICATED"),
+        (
+            "updateApp(input: { id: $app, adminAccess: false }) { app { id } }",
+            "FORBIDDEN",
+        ),
+        ("deleteApp(input: { id: $app }) { deletedId }", "UNAUTHENTICATED"),
+    ],
+)
+async def test_what_a_field_takes_away_the_next_has_no_more(
+    house: House, loss: str, code: str
+) -> None:
+    """Several fields are one request, and a role is the account's role now."""
+    entrance = await house.entrance(app={"adminAccess": True})
+    await house.key()  # Another owner than the one who leaves.
+    login = await entrance.log_in()
+    user = login["user"]["id"]
+    await User.filter(id=ids.read(ids.USER, user)).update(role=Role.OWNER)
+    query = f"""mutation($user: ID!, $app: ID!) {{
+        before: createApp(input: {{ name: "before" }}) {{ app {{ requireState }} }}
+        taken: {loss}
+        after: createApp(input: {{ name: "after" }}) {{ app {{ requireState }} }}
+        user: updateUser(input: {{ id: $user }}) {{ user {{ id }} }}
+        app: updateApp(input: {{ id: $app }}) {{ app {{ id }} }}
+    }}"""
+    given = {"user": user, "app": entrance.app_id}
+    token = login["tokens"]["accessToken"]
+    answer = await house.post(query, given, token=token)
+    assert answer.status_code == (401 if code == "UNAUTHENTICATED" else 200)
+    [error] = answer.json()["errors"]
+    assert (error["path"], error["extensions"]["code"]) == (["after"], code)
+    assert await App.filter(name="before").count() == 1
+    assert not await App.filter(name="after").exists()
+
+
+async def test_a_key_that_is_revoked_meanwhile_begins_nothing_more(
+    house: House,
+) -> None:
+    made = await house.mutate(
+        "createApiKey",
+        {"name": "mine", "role": "OWNER"},
+        "secret apiKey { id }",
+        token=await house.key(),
+    )
+    answer = await house.post(
+        """mutation($id: ID!) {
+        revokeApiKey(input: { id: $id }) { apiKey { revokedAt } }
+        createApiKey(input: { name: "ghost", role: OWNER }) { secret }
+        }""",
+        {"id": made["apiKey"]["id"]},
+        token=made["secret"],
+    )
+    assert answer.status_code == 401
+    assert refusals(answer) == [{"code": "UNAUTHENTICATED", "reason": "REVOKED"}]
+    assert not await ApiKey.filter(name="ghost").exists()
 
 
 @pytest.mark.parametrize("name", ["nobody", "a VIEWER's key"])

@@ -34,8 +34,11 @@ class SampleCaller:
 class SampleContext:
     caller: SampleCaller = field(default_factory=SampleCaller)
 
-    def begin(self, key: str) -> None:
+    async def begin(self, key: str) -> None:
         """Nothing is remembered."""
+
+    def show_again(self, key: str) -> None:
+        """Nor here."""
 
 
 class DatabaseGone(Exception):

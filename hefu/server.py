@@ -273,6 +273,9 @@ class Supervisor:
         for worker in self._workers:
             worker.terminate()
         deadline = time.monotonic() + STOP_SECONDS - LINGER_SECONDS
+        time.sleep(LINGER_SECONDS)
+        # Or the kernel would go on to take connections that nobody answers.
+        self._listening.close()
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
             if worker.exitcode is None:

@@ -30,6 +30,9 @@ T = TypeVar("T")
 MAX_REQUESTS = 3
 """To one endpoint, for one question, beside the one that a stale token costs."""
 
+STALE_AT_MOST = 2
+"""Tokens for one question; one more where another process had stored the second."""
+
 BACKOFF = (0.2, 0.5)
 """Seconds after the first and the second busy answer, give or take a quarter."""
 
@@ -205,10 +208,13 @@ class Client:
                 return await self._exchange.ask(question)
             except WecomError as error:
                 failures.append(error)
+            code_seen = failures[-1].code_seen
             if isinstance(failures[-1], StaleToken):
                 await self._tokens.discard(agent, token)
+                borrowed = self._tokens.is_borrowed(agent, token)
+                if borrowed and _stale(failures) == STALE_AT_MOST:
+                    continue  # What came in place of the first one was no fresher.
             await self._pause(endpoint, failures)
-            code_seen = failures[-1].code_seen
 
     async def _token(self, agent: Agent, *, code_seen: bool) -> StoredToken:
         token = await self._tokens.get(agent)
@@ -244,13 +250,16 @@ class Client:
         """
         last = failures[-1]
         alike = sum(type(failure) is type(last) for failure in failures)
-        stale = sum(isinstance(failure, StaleToken) for failure in failures)
         allowed = endpoint.repeats.get(type(last), 0)
-        if alike > allowed or len(failures) - stale >= MAX_REQUESTS:
+        if alike > allowed or len(failures) - _stale(failures) >= MAX_REQUESTS:
             raise last
         if isinstance(last, Busy):
             jitter = random.uniform(0.75, 1.25)  # noqa: S311 - not for secrecy.
             await self._sleep(BACKOFF[alike - 1] * jitter)
+
+
+def _stale(failures: list[WecomError]) -> int:
+    return sum(isinstance(failure, StaleToken) for failure in failures)
 
 
 class Direct(httpx.AsyncClient):

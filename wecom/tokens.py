@@ -84,6 +84,7 @@ class Tokens:
         self._clock = clock
         self._kept: dict[str, Kept] = {}
         self._refused: dict[str, StoredToken] = {}
+        self._fetched: dict[str, StoredToken] = {}
         self._fetching: dict[str, asyncio.Task[StoredToken | WecomError]] = {}
         self._key = functools.lru_cache(maxsize=KEYS)(self._made_key)
 
@@ -118,6 +119,10 @@ class Tokens:
         self._refused[key] = token
         if self._store:
             await _survived(self._store.drop(key, token), "drop")
+
+    def is_borrowed(self, agent: Agent, token: StoredToken) -> bool:
+        """Whether another process has fetched it, nobody here knows when."""
+        return self._fetched.get(self._key(agent)) != token
 
     async def aclose(self) -> None:
         tasks = list(self._fetching.values())
@@ -164,7 +169,7 @@ class Tokens:
         return token if token and self._is_live(token) else None
 
     async def _fetch_and_keep(self, key: str, agent: Agent) -> StoredToken:
-        token = self._keep(key, await self._fetch(agent))
+        token = self._fetched[key] = self._keep(key, await self._fetch(agent))
         if self._store:
             await _survived(self._store.save(key, token), "save")
         return token

@@ -375,6 +375,21 @@ def test_readiness_goes_first(server: Running) -> None:
     assert httpx.get(f"{server.url}/health/ready").status_code == 503
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_takes_no_more_connections(
+    start: Callable[..., Running], workers: int
+) -> None:
+    server = start(workers=workers)
+    with server.connect() as connection:
+        connection.sendall(_slow(4))
+        time.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(LINGER_SECONDS + 1)
+        with pytest.raises(ConnectionRefusedError):
+            server.connect()
+        assert b'{"data":{"slow":"done"}}' in read_all(connection)
+
+
 def test_nothing_secret_reaches_the_log(server: Running) -> None:
     query = '{fails hello(name: "hunter2 li.lei@example.com")}'
     httpx.post(f"{server.url}/graphql", json={"query": query})

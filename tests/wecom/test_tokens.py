@@ -120,6 +120,25 @@ async def test_twice_stale_is_an_error(client: Client, play: Play) -> None:
     assert (play.calls("gettoken"), play.calls("getuserinfo")) == (2, 2)
 
 
+async def test_another_processs_token_that_is_stale_as_well_is_replaced(
+    play: Play, wecom_clock: Clock, store: MemoryStore
+) -> None:
+    """What it stored after the first refusal may have been refused since."""
+    one, two = (client_of(play, wecom_clock, store) for _ in range(2))
+    for _ in range(2):
+        await one.profile(AGENT, "lisi")
+        await two.profile(AGENT, "lisi")
+        play.sandbox.world.expire_tokens()
+        await one.profile(AGENT, "lisi")
+        play.sandbox.world.expire_tokens()
+        asked = play.calls("gettoken"), play.calls("getuserinfo")
+        await two.member_for_code(AGENT, play.approve())
+        asked = play.calls("gettoken") - asked[0], play.calls("getuserinfo") - asked[1]
+        assert asked == (1, 3)
+    await one.aclose()
+    await two.aclose()
+
+
 async def test_processes_share_a_token(
     play: Play, wecom_clock: Clock, store: MemoryStore
 ) -> None:

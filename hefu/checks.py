@@ -12,7 +12,7 @@ from pathlib import Path
 from asyncpg import ClientConfigurationError
 
 from hefu.settings import BadSettings, Settings, unknown
-from models import AuditEvent, IdentitySource, database, migrating
+from models import AuditEvent, IdentitySource, database, migrating, outages
 from models.address import Address
 from models.backends.file import Missing
 from models.migrating import Standing
@@ -26,6 +26,11 @@ from services.vault import CannotOpen, Vault
 
 # A clock that is further off refuses states and tokens that are good.
 CLOCKS_APART = timedelta(seconds=5)
+
+GRANT = (
+    "Grant the role in HEFU_DATABASE_URL what it needs on the schema and its tables:"
+    " docs/operations.md."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,11 @@ async def findings(environ: Mapping[str, str]) -> AsyncGenerator[Finding]:
         yield missing
         return
     async with database.opened(settings.database_url):
-        async for finding in _inside(settings):
-            yield finding
+        try:
+            async for finding in _inside(settings):
+                yield finding
+        except database.DatabaseUnavailable as error:
+            yield _silent("database", "HEFU_DATABASE_URL", error)
 
 
 async def _inside(settings: Settings) -> AsyncGenerator[Finding]:
@@ -175,6 +183,10 @@ def _silent(about: str, setting: str, error: database.DatabaseUnavailable) -> Fi
         fix = f"name the file in {setting}: sslrootcert="
     elif isinstance(error.__cause__, Missing):
         fix = "run `hefu migrate`"
+    elif outages.is_denied(error.__cause__ or error):
+        return Finding(
+            about, False, f"refuses this role something ({_said(error)})", GRANT
+        )
     elif database.dialect() == "sqlite":
         fix = f"is it a database, and {setting} right?"
     else:

@@ -17,7 +17,7 @@ from typing import Any
 from hefu import terminal
 from hefu.listening import CannotListen
 from hefu.settings import HIGHEST_PORT, BadSettings, Settings, database_url
-from models import Role, database, migrating
+from models import Role, database, migrating, outages
 from models.address import Address
 from models.backends.file import Missing
 from models.migrating import Standing
@@ -78,6 +78,12 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except migrating.TooNew:
         _complain("The database is of a newer major version: install that one.")
+        return 1
+    except migrating.Unfinished as error:
+        _complain(
+            f"The database's record of migrations lacks {error}, and has what came "
+            "after. Nothing was changed: is it a backup that is whole?"
+        )
         return 1
     except database.DatabaseUnavailable as error:
         _complain(f"The database does not do as it is told: {error.__cause__}")
@@ -338,6 +344,10 @@ def _with_services(run: Callable[[Services], Coroutine[Any, Any, None]]) -> None
 def _what_to_do(error: database.DatabaseUnavailable) -> str:
     if isinstance(error.__cause__, Missing):
         return "Is HEFU_DATABASE_URL right? `hefu migrate` makes a new one."
+    if outages.is_denied(error.__cause__ or error):
+        from hefu import checks
+
+        return checks.GRANT
     return "Is HEFU_DATABASE_URL right, and the database up?"
 
 

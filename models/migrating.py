@@ -24,6 +24,10 @@ class TooNew(Exception):
     """The database is of a newer major version, and none of this one's business."""
 
 
+class Unfinished(Exception):
+    """Migrations that were applied before are on no record; the text names them."""
+
+
 class Standing(enum.Enum):
     """How the database stands to this version of Hefu."""
 
@@ -42,6 +46,7 @@ async def migrate() -> list[str]:
     PostgreSQL is asked for an advisory lock that ends with it.
 
     :raises TooNew: the database is of a newer major version.
+    :raises Unfinished: its record of migrations has a hole.
     :raises DatabaseUnavailable: the database did not answer in time.
     """
     with database.patience(PATIENCE):
@@ -67,6 +72,8 @@ async def _migrate() -> list[str]:
         # is caught, ends the transaction.
         await executor.recorder.ensure_schema(executor._schema_editor(atomic=False))
         await executor.migrate()
+        if left := await pending():
+            raise Unfinished(", ".join(left))
     return missing
 
 

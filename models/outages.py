@@ -46,6 +46,8 @@ TOLD_EVERY = 1.0
 # features and the order of commands. 25006 stands apart: the server takes no writes.
 STATEMENT_CLASSES = {"0A", "21", "22", "23", "25", "2B", "2F", "34", "42", "44"}
 READ_ONLY = "25006"
+# This role lacks a right on what Hefu's migrations made: nothing that a caller sent.
+DENIED = "42501"
 
 # SQLite's, of the same kind: an error of SQL, a constraint, a value, a misuse.
 STATEMENT_CODES = {
@@ -154,7 +156,7 @@ def is_outage(error: BaseException) -> bool:
         return True
     if isinstance(error, PostgresError):
         state = sqlstate(error) or ""
-        return state == READ_ONLY or state[:2] not in STATEMENT_CLASSES
+        return state in {READ_ONLY, DENIED} or state[:2] not in STATEMENT_CLASSES
     if isinstance(error, sqlite3.Error):
         return sqlite_code(error) not in STATEMENT_CODES
     connection = (InterfaceError, InternalClientError, DBConnectionError)
@@ -193,6 +195,11 @@ def is_read_only(error: BaseException) -> bool:
     return sqlstate(root(error)) == READ_ONLY
 
 
+def is_denied(error: BaseException) -> bool:
+    """Whether PostgreSQL says that this role may not do that."""
+    return sqlstate(root(error)) == DENIED
+
+
 def sqlite_code(error: BaseException) -> int | None:
     """SQLite's primary result code; None for what is not SQLite's."""
     if not isinstance(error, sqlite3.Error):
@@ -228,8 +235,12 @@ def _tell(error: Exception) -> None:
     cause = root(error)
     # Neither text nor values: an error's text may quote a row.
     name = sqlstate(cause) or getattr(cause, "sqlite_errorname", None)
-    lacking = lacks_table(cause)
+    what = "The database does not answer"
+    if lacks_table(cause):
+        what = "The database lacks a table"
+    elif is_denied(cause):
+        what = "The database refuses this role something"
     logger.warning(
-        "The database lacks a table" if lacking else "The database does not answer",
+        what,
         extra={"cause": type(cause).__qualname__, "databaseCode": name},
     )

@@ -136,7 +136,9 @@ class Reservations:
             if row.progress is Progress.SUCCEEDED:
                 return await self._again(row, presented)
             waited = asyncio.get_running_loop().time() > deadline
-            if row.progress is Progress.SPENT or waited:
+            # Of one whose server was killed nothing is under way any more.
+            abandoned = self._clock() - row.created_at > timedelta(seconds=LONGEST_WAIT)
+            if row.progress is Progress.SPENT or waited or abandoned:
                 await self._refuse(presented)
             await self._sleep(POLL)
         return None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models import database
 from tests.faults.faulty import attempt
 from tests.faults.figures import Figure
 from tests.faults.served import HEFU, ROOT, environ, hefu, serving
@@ -41,6 +42,22 @@ async def test_killed_at_any_moment_and_run_again(
     figure("runs of `hefu migrate` that were killed", killed)
     await hefu("migrate", given=given)
     await works(empty, wecom)
+
+
+async def test_what_is_on_no_record_is_not_said_to_be_applied(
+    empty: str, wecom: Wecom
+) -> None:
+    given = environ(empty, wecom.url)
+    await hefu("migrate", given=given)
+    async with database.opened(empty):
+        await database.fetch(
+            "DELETE FROM tortoise_migrations WHERE name LIKE '0002%' RETURNING id"
+        )
+    done = await hefu("migrate", given=given, check=False)
+    assert done.returncode == 1
+    assert "lacks 0002_" in done.stderr
+    assert "up to date" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 async def works(url: str, wecom: Wecom) -> None:

@@ -23,6 +23,7 @@ from tests.faults.faulty import (
     until_unavailable,
 )
 from tests.faults.figures import Figure, Stopwatch
+from tests.faults.served import environ, hefu
 from tests.house import Clock, Entrance, House, Wecom, open_house, settings
 
 
@@ -42,6 +43,34 @@ async def entrance(house: House) -> Entrance:
 
 async def ready(house: House) -> httpx.Response:
     return await house.client.get("/health/ready")
+
+
+async def test_a_role_that_lacks_rights_is_an_outage_and_a_sentence(
+    cluster: Cluster, wecom: Wecom, clock: Clock
+) -> None:
+    await migrated(cluster.url)
+    rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public"
+    cluster.sql("CREATE ROLE hefu LOGIN", f"GRANT {rights} TO hefu")
+    url = cluster.url.replace("postgres@", "hefu@")
+    async with open_house(settings(url, wecom.url), wecom, clock) as house:
+        entrance = await house.entrance()
+        await entrance.log_in()
+        cluster.sql(f"REVOKE {rights} FROM hefu")
+        assert (await ready(house)).status_code == 503
+        assert is_unavailable(await attempt(entrance))
+        given = environ(url, wecom.url)
+        done = await hefu("check", given=given, check=False)
+        assert done.returncode == 1
+        said = "FAIL database: refuses this role something ("
+        assert done.stdout.splitlines()[-1].startswith(said)
+        made = ("create-api-key", "--name", "x", "--role", "OWNER")
+        done = await hefu(*made, given=given, check=False)
+        assert done.returncode == 1
+        assert "Grant the role in HEFU_DATABASE_URL" in done.stderr
+        assert "Traceback" not in done.stderr
+        cluster.sql(f"GRANT {rights} TO hefu")
+        assert (await ready(house)).status_code == 200
+        await entrance.log_in()
 
 
 async def test_a_lock_of_three_seconds_is_waited_for(

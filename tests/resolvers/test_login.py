@@ -487,6 +487,20 @@ async def test_no_login_succeeds_whose_reservation_is_gone(
     assert await Session.all().count() == opened
 
 
+async def test_what_a_killed_server_has_begun_is_not_waited_for(house: House) -> None:
+    """A login takes eight seconds at the most: it is not in flight any more."""
+    entrance = await house.entrance()
+    prepared = await entrance.prepared()
+    await entrance.present(**prepared)
+    await SpentCode.all().update(progress="PENDING", session_id=None)
+    house.clock.advance(seconds=9)
+
+    async with asyncio.timeout(5):
+        again = await entrance.present(**prepared)
+
+    assert failure(again) == ("INVALID_STATE", "START_AGAIN")
+
+
 async def test_of_many_thieves_one_at_most_goes_through(house: House) -> None:
     entrance = await house.entrance(app={"requireState": False})
     code = house.wecom.approve()

@@ -2,7 +2,9 @@
 Whether a source's settings work, asked of WeCom itself.
 
 It must not become a way to make trouble with WeCom: one test of a source runs at a
-time, ten in a minute, and a secret that was refused is not sent again within a minute.
+time, ten in a minute, and what a test found to be a wrong secret is not sent by another
+within a minute. What a login found is: whoever has mended it in WeCom's console is to
+see that it works, and a passing test lets logins ask again.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from services.errors import InputErrorCode, rejected
 from services.forms import NOT_FOUND, Form
 from services.language import Language, Text
 from services.members import Members
-from services.problems import UNTRUSTED_ADDRESS, Problems
+from services.problems import Problems
 from services.profiles import Profile
 from services.vault import CannotOpen
 
@@ -36,6 +38,9 @@ PATIENCE = 8
 
 # A test whose process died stands in the way of the next one for so long.
 CLAIMED = timedelta(seconds=30)
+
+# What WeCom says to a guess at a secret, and blocks an address for.
+GUESSED_WRONG = frozenset({40001, 40013, 40091})
 
 MOST = 10
 WITHIN = timedelta(minutes=1)
@@ -53,6 +58,11 @@ _CLAIM = """
 INSERT INTO rate_counters (key, count, expires_at) VALUES ($1, 1, $2)
 ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at
 WHERE rate_counters.expires_at <= $3 RETURNING key
+"""
+_WAS_REFUSED = "SELECT 1 AS found FROM rate_counters WHERE key = $1 AND expires_at > $2"
+_NOTE_REFUSED = """
+INSERT INTO rate_counters (key, count, expires_at) VALUES ($1, 1, $2)
+ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at RETURNING key
 """
 _RELEASE = "DELETE FROM rate_counters WHERE key = $1 AND expires_at = $2 RETURNING key"
 _COUNT = """
@@ -153,6 +163,9 @@ class ConnectionTest:
         answers = await self._answers(source, wecom_user_id)
         for refusal in answers.refusals:
             await self._problems.remember(source, refusal)
+        if _is_a_wrong_guess(answers.token):
+            until = self._clock() + problems.REMEMBERED
+            await database.fetch(_NOTE_REFUSED, _refused_key(source), until)
         if answers.token is None and answers.trusts_address:
             await self._told_of_agent(source, answers.agent)
         return Report(Reading(source, answers, language).checks())
@@ -171,9 +184,7 @@ class ConnectionTest:
     async def _answers(
         self, source: IdentitySource, wecom_user_id: str | None
     ) -> Answers:
-        standing = problems.standing(source, self._clock())
-        # A foreign address bans nobody, and is put right in WeCom's console alone.
-        if standing is not None and standing != UNTRUSTED_ADDRESS:
+        if await self._was_refused(source):
             return Answers(Unasked.REFUSED_BEFORE)
         try:
             agent = self._members.agent(source)
@@ -190,6 +201,13 @@ class ConnectionTest:
             return answers
         profile = await _answer(self._client.profile(agent, wecom_user_id))
         return replace(answers, member=profile)
+
+    async def _was_refused(self, source: IdentitySource) -> bool:
+        """Whether these very settings were a wrong guess of another test's."""
+        now = self._clock()
+        if problems.standing(source, now) not in GUESSED_WRONG:
+            return False
+        return bool(await database.fetch(_WAS_REFUSED, _refused_key(source), now))
 
     @asynccontextmanager
     async def _alone(self, id: str) -> AsyncGenerator[None]:
@@ -218,6 +236,15 @@ class ConnectionTest:
         row = await database.fetch_one(_COUNT, key, now + WITHIN, now)
         if row and row["count"] > MOST:
             raise rejected("id", InputErrorCode.RATE_LIMITED, TOO_OFTEN, most=MOST)
+
+
+def _is_a_wrong_guess(answer: wecom.WecomError | Unasked | None) -> bool:
+    return isinstance(answer, wecom.Refused) and answer.errcode in GUESSED_WRONG
+
+
+def _refused_key(source: IdentitySource) -> str:
+    settings = str(source.id), str(source.settings_version)
+    return digests.of("connection test refused", *settings)
 
 
 async def _answer(question: Awaitable[T]) -> T | wecom.WecomError:

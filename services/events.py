@@ -28,6 +28,7 @@ _VERBS = {
     "password_change_failed": Text("password change refused", "密码修改被拒绝"),
     "password_changed": Text("password changed", "密码已修改"),
     "password_set": Text("password set", "密码已设置"),
+    "recheck_failed": Text("not looked at again", "未能复查"),
     "refresh_failed": Text("refresh refused", "续期被拒绝"),
     "repeated": Text("answered again", "已重复应答"),
     "reuse_detected": Text(

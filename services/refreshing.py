@@ -157,15 +157,25 @@ class Refreshing:
         if not await database.fetch(_CLAIM, claimed, identity.id, identity.checked_at):
             return
         userid = str(identity.profile.get("user_id") or identity.subject)
+        barred: refusals.Refusal | None = None
         try:
             async with Deadline():
                 barred = await self._members.left(source, userid)
-        except wecom.Misconfigured as error:
-            if error.call == "gettoken":
-                return  # Nobody could even ask.
-            barred = None  # It was asked, and does not allow the question.
-        except (wecom.WecomError, refusals.WecomUnavailable):
-            return
+        except (wecom.WecomError, refusals.WecomUnavailable) as error:
+            heard = _is_not_allowed(error)
+            await self._audit.record(
+                caller,
+                "identity.recheck_failed",
+                subject=ids.show(ids.USER, identity.user_id),
+                identity_source_id=source.id,
+                corp_id=identity.issuer,
+                wecom_user_id=identity.subject,
+                wecom_error_code=_errcode(error),
+                rule="member.question_not_allowed" if heard else "member.unanswered",
+                by_system=True,
+            )
+            if not heard:
+                return
         if barred is not None:
             await self._end_left(caller, source, identity)
             raise barred
@@ -236,6 +246,17 @@ class Refreshing:
             else:
                 return
         await together.write(extension)
+
+
+def _is_not_allowed(error: Exception) -> bool:
+    """WeCom was asked, and refuses to say; of gettoken, nobody could even ask."""
+    return isinstance(error, wecom.Misconfigured) and error.call != "gettoken"
+
+
+def _errcode(error: wecom.WecomError | refusals.Refusal) -> int | None:
+    if isinstance(error, refusals.Refusal):
+        return error.wecom_error_code
+    return error.errcode if isinstance(error, wecom.Refused) else None
 
 
 def _expiry(session: Session, app: App, now: datetime) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models import AuditEvent, IdentitySource, Role
+from models import AuditEvent, IdentitySource, Role, ids
 from tests.house import House, Json
 from wecom.agent import Agent
 from wecom.sandbox import examples
@@ -196,6 +196,41 @@ async def test_a_wrong_secret_is_not_sent_again_within_a_minute(house: House) ->
     house.clock.advance(seconds=61)
     await run(house, id)
     assert house.wecom.calls("gettoken") == 2
+
+
+@pytest.mark.parametrize("errcode", [40001, 40091, 48002, 50003, 60020])
+async def test_what_logins_were_refused_with_a_test_asks_about_anew(
+    house: House, errcode: int
+) -> None:
+    """It was mended in WeCom's console: nothing here has changed."""
+    entrance = await house.entrance()
+    house.wecom.fault("errcode", "gettoken", errcode=errcode)
+    for _ in range(2):
+        refused = await entrance.log_in()
+        assert refused["code"] == "IDENTITY_SOURCE_MISCONFIGURED"
+    assert house.wecom.calls("gettoken") == 1
+
+    payload = await run(house, await source_id())
+
+    assert payload["report"]["ok"] is True
+    assert payload["identitySource"]["problem"] is None
+    assert (await entrance.log_in())["__typename"] == "LoginSuccess"
+
+
+@pytest.mark.parametrize("errcode", [48002, 50003, 60020])
+async def test_what_is_no_guess_is_tested_again_at_once(
+    house: House, errcode: int
+) -> None:
+    id = await house.source()
+    house.wecom.fault("errcode", "gettoken", errcode=errcode)
+    assert (await run(house, id))["report"]["ok"] is False
+    payload = await run(house, id)
+    assert payload["report"]["ok"] is True
+    assert payload["identitySource"]["problem"] is None
+
+
+async def source_id() -> str:
+    return ids.show(ids.SOURCE, (await IdentitySource.get()).id)
 
 
 async def test_many_tests_at_once_send_a_wrong_secret_once(house: House) -> None:

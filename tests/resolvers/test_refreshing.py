@@ -597,6 +597,10 @@ async def test_wecom_not_answering_ends_nothing(
     token = await refreshed(house, token)
 
     assert [session.revoked_at for session in await sessions()] == [None]
+    [event] = await events(action="identity.recheck_failed")
+    assert event.rule == "member.unanswered"
+    assert event.wecom_error_code == options.get("errcode")
+    assert event.wecom_user_id == "zhangsan"
     # Not asked for every refresh; but soon, or a leaver would have another day.
     calls = house.wecom.calls("user_get")
     token = await refreshed(house, token)
@@ -622,6 +626,11 @@ async def test_wecom_not_allowing_the_question_ends_nothing(
 
     assert [session.revoked_at for session in await sessions()] == [None]
     assert house.wecom.calls("user_get") == 1
+    [event] = await AuditEvent.filter(action="identity.recheck_failed")
+    assert (event.rule, event.wecom_error_code) == (
+        "member.question_not_allowed",
+        errcode,
+    )
 
 
 async def test_a_question_not_allowed_shuts_no_login_out(house: House) -> None:

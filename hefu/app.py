@@ -305,7 +305,7 @@ def _context_opener(
             language=language.preferred(head.first(b"accept-language")),
         )
         caller = partial(
-            services.authentication.caller, origin, head.first(b"authorization")
+            services.authentication.caller, origin, head.joined(b"authorization")
         )
         return Context(await caller(), services, again=caller)
 

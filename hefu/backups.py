@@ -30,10 +30,13 @@ def copy(database_url: str, target: Path) -> int:
             "of whoever runs it: see docs/operations.md."
         )
     source = Path(address.credentials["file_path"]).absolute()
-    if not source.is_file():
-        raise CannotBackUp("There is no database yet: is HEFU_DATABASE_URL right?")
-    if target.exists():
-        raise CannotBackUp(f"{target} exists, and is not overwritten.")
+    try:
+        if not source.is_file():
+            raise CannotBackUp("There is no database yet: is HEFU_DATABASE_URL right?")
+        if target.exists():
+            raise CannotBackUp(f"{target} exists, and is not overwritten.")
+    except OSError as error:
+        raise CannotBackUp(f"It cannot be looked at: {error}") from error
     part = target.with_name(target.name + ".part")
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

@@ -91,6 +91,10 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return _unheard()
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        _complain(f"It cannot be done: {error.strerror or error}{where}.")
+        return 1
     except KeyboardInterrupt:
         return 130
     return status or 0
@@ -123,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the sandbox takes the one after it",
     )
     serve = add("serve", _serve, "run the server; applies no migrations")
-    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--host", type=_named, default="127.0.0.1")
     serve.add_argument("--port", type=_whole(0, HIGHEST_PORT), default=8000)
     serve.add_argument("--workers", type=_whole(1, MOST_WORKERS), default=1)
     add("migrate", _migrate, "bring the database up to date; safe to run twice")
@@ -150,6 +154,13 @@ def _parser() -> argparse.ArgumentParser:
     completion = add("completion", _completion, "print what completes in a shell")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
+
+
+def _named(text: str) -> str:
+    """Reads an option that may not be empty: to a socket that is every address."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it names no address")
+    return text
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
@@ -250,18 +261,25 @@ def _migrate(arguments: argparse.Namespace) -> None:
 
 
 def _create_api_key(arguments: argparse.Namespace) -> None:
+    if sys.stdout is None:
+        raise Failed("There is no standard output to print the key on.")
+
     async def create(services: Services) -> None:
         lifetime: timedelta | None = arguments.expires_in_days
         expires_at = None if lifetime is None else now() + lifetime
-        made = await services.api_keys.create_from_console(
-            arguments.name, Role(arguments.role), expires_at
-        )
-        print(made.secret)
+        # One that could not be printed is none: nobody would know that it is there.
+        async with database.transaction():
+            made = await services.api_keys.create_from_console(
+                arguments.name, Role(arguments.role), expires_at
+            )
+            print(made.secret, flush=True)
 
     _with_services(create)
 
 
 def _create_owner(arguments: argparse.Namespace) -> None:
+    if sys.stdin is None:
+        raise Failed("There is no standard input to read the password from.")
     if sys.stdin.isatty():
         print("Password: ", end="", file=sys.stderr, flush=True)
     password = sys.stdin.readline().rstrip("\r\n")

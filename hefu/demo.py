@@ -105,7 +105,9 @@ def run(port: int) -> None:
     os.environ.update(environ)
     settings = Settings.from_environ(os.environ)
     spawn = multiprocessing.get_context("spawn")
-    sandbox = spawn.Process(target=play_wecom, args=(sandbox_port,), daemon=True)
+    sandbox = spawn.Process(
+        target=play_wecom, args=(sandbox_port, os.getpid()), daemon=True
+    )
     sandbox.start()
     try:
         demo = asyncio.run(_set_up(settings, port, sandbox_port))
@@ -139,10 +141,23 @@ def _start(demo: Demo) -> Start:
     )
 
 
-def play_wecom(port: int) -> None:
+def play_wecom(port: int, parent: int) -> None:
     """The sandbox, in a process of its own: it is another company's server."""
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(configured(create_sandbox(), port=port)).run()
+        _Phone(configured(create_sandbox(), port=port), parent).run()
+
+
+class _Phone(uvicorn.Server):
+    """Ends with the demo, also where that was killed."""
+
+    def __init__(self, config: uvicorn.Config, parent: int) -> None:
+        super().__init__(config)
+        self._parent = parent
+
+    async def on_tick(self, counter: int) -> bool:
+        if os.getppid() != self._parent:
+            self.should_exit = True
+        return await super().on_tick(counter)
 
 
 def _environment(port: int, sandbox_port: int) -> dict[str, str]:

@@ -38,6 +38,10 @@ NO_STRING = Text("{name} must be a string", "{name} 必须是字符串")
 NO_STRING_OR_NULL = Text(
     "{name} must be a string or null", "{name} 必须是字符串或 null"
 )
+# The words that clients look for before they send the document itself:
+# https://www.apollographql.com/docs/apollo-server/performance/apq
+PERSISTED = "persistedQuery"
+NOT_PERSISTED = Text("PersistedQueryNotSupported", "PersistedQueryNotSupported")
 NO_OBJECT_OR_NULL = Text("{name} must be an object or null", "{name} 必须是对象或 null")
 
 
@@ -143,6 +147,9 @@ def _json(text: bytes, refusal: Text, *, name: str = "") -> object:
 
 def _checked(given: dict[str, object]) -> Parameters:
     query = given.get("query")
+    extensions = given.get("extensions")
+    if query is None and isinstance(extensions, dict) and PERSISTED in extensions:
+        raise Refused(400, NOT_PERSISTED)
     if not isinstance(query, str):
         raise Refused(400, NO_STRING, name="query")
     name = given.get("operationName")

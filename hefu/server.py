@@ -27,6 +27,7 @@ from hefu import exposition, garbage, logs
 from hefu.accepting import ABSENT, Accepting, Share
 from hefu.listening import explained
 from hefu.middleware import Drain
+from hefu.settings import BadSettings
 from hefu.uvicorn_protocol import GuardedProtocol
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,12 @@ def _work(plan: Plan, listening: socket.socket, share: Share | None = None) -> N
         date_header=False,
         timeout_graceful_shutdown=FINISH_SECONDS,
     )
-    Worker(config, plan, share).run(sockets=[listening])
+    try:
+        Worker(config, plan, share).run(sockets=[listening])
+    except BadSettings as error:
+        # They were good when the first worker began: a file of theirs is gone since.
+        logger.error("The settings cannot be read", extra={"problems": error.problems})  # noqa: TRY400
+        sys.exit(1)
 
 
 class Worker(uvicorn.Server):

@@ -173,7 +173,7 @@ class _Reader:
         path = self._environ.get(f"{name}_FILE")
         if path is None:
             return self._environ.get(name, default).strip() or default
-        if name in self._environ:
+        if self._environ.get(name, "").strip():
             raise ValueError(f"is set, and {name}_FILE too: one of them must go")
         try:
             text = Path(path).read_text(encoding="utf-8").strip()

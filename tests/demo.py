@@ -26,6 +26,7 @@ class Demo:
     phone: str
     folder: Path
     printed: str
+    process: subprocess.Popen[bytes]
 
     @property
     def owner_key(self) -> str:
@@ -53,7 +54,7 @@ def running(folder: Path) -> Generator[Demo]:
         phone = f"http://localhost:{port + 1}"
         wait_for(f"{url}/health/ready", process)
         wait_for(phone, process)
-        yield Demo(url, phone, folder, output.read_text())
+        yield Demo(url, phone, folder, output.read_text(), process)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)

@@ -214,6 +214,11 @@ async def test_what_is_no_credential_is_401_on_every_field(house: House) -> None
         answers["another scheme"] = await house.post(
             call.document, call.variables(), Authorization="Basic aGVmdTpoZWZ1"
         )
+        answers["two headers"] = await house.client.post(
+            "/graphql",
+            json={"query": call.document, "variables": call.variables()},
+            headers=[("Authorization", f"Bearer {token}")] * 2,
+        )
         for what, answer in answers.items():
             assert answer.status_code == 401, (call.name, what, answer.text)
             assert answer.headers["www-authenticate"] == "Bearer"

@@ -249,6 +249,7 @@ class Answer:
         self.is_whole = False
         self.leaves_connection_open = False
         self._around_body = 0
+        self._is_interim = False
         self._parser = httptools.HttpResponseParser(self)
 
     def feed(self, data: bytes) -> None:
@@ -275,8 +276,14 @@ class Answer:
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if not self.has_head:
-            self.status = self._parser.get_status_code()
+        if self.has_head:
+            return
+        self.status = self._parser.get_status_code()
+        # RFC 9110, 15.2: the answer is yet to come. A proxy may say so many times.
+        self._is_interim = self.status in range(100, 200)
+        if self._is_interim:
+            self.headers.clear()
+        else:
             self.has_head = True
 
     def on_body(self, body: bytes) -> None:
@@ -285,6 +292,8 @@ class Answer:
             self._around_body -= len(body)
 
     def on_message_complete(self) -> None:
+        if self._is_interim:
+            return
         self.leaves_connection_open = (
             not self.is_whole and self._parser.should_keep_alive()
         )

@@ -20,7 +20,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,9 @@ class File:
         """
         :raises Missing: unless it is to be made.
         """
-        if not self._create:
+        if self._create:
+            self._make()
+        else:
             # SQLite would say that it cannot open it, and not why.
             _identity(self._path)
         connection: sqlite3.Connection
@@ -86,6 +88,11 @@ class File:
             self.uri, uri=True, isolation_level=None, **options
         )
         return connection
+
+    def _make(self) -> None:
+        """For its owner only: SQLite itself would let everybody on the machine read."""
+        with suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
     def find(self) -> Identity:
         """Which file can be opened now; raises what opening it raises."""

@@ -76,6 +76,27 @@ async def test_what_is_no_request_is_a_400(
     assert "data" not in answer.json()
 
 
+async def test_a_hash_in_place_of_a_document_is_told_in_its_clients_words(
+    client: httpx.AsyncClient,
+) -> None:
+    """Apollo's clients then send the document; any other words they show to people."""
+    persisted = {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}
+    for language in ("en", "zh-CN"):
+        answer = await client.post(
+            "/graphql",
+            json={"extensions": persisted},
+            headers={"Accept-Language": language},
+        )
+        assert answer.status_code == 400
+        assert answer.json()["errors"] == [
+            {
+                "message": "PersistedQueryNotSupported",
+                "extensions": {"code": "BAD_REQUEST"},
+            }
+        ]
+    assert (await ask(client, "{hello}", extensions=persisted)).status_code == 200
+
+
 async def test_unknown_extensions_are_fine(client: httpx.AsyncClient) -> None:
     answer = await ask(client, "{hello}", extensions={"clientLibrary": {"a": [1]}})
     assert answer.json() == {"data": {"hello": "Hello you"}}

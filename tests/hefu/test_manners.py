@@ -6,6 +6,8 @@ import io
 import json
 import os
 import socket
+import sqlite3
+import stat
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ import httpx
 import pytest
 
 from hefu import cli, completion, terminal
-from tests.demo import two_free_ports
+from tests.demo import running, two_free_ports
 from tests.house import SECRET_KEY
 
 COMMANDS = ["demo", "serve", "migrate", "create-api-key", "rotate-keys", "completion"]
@@ -104,6 +106,76 @@ def test_a_number_out_of_bounds_is_a_sentence(
     done = serve(option, value, cwd=tmp_path)
     assert done.returncode == 2
     assert f"argument {option}: {value} is no whole number from" in done.stderr
+
+
+def test_an_empty_address_is_a_sentence(tmp_path: Path) -> None:
+    """As `--host "$HOST"` gives it: to a socket that is every address there is."""
+    done = serve("--host", "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "argument --host: it names no address" in done.stderr
+
+
+def test_a_key_that_could_not_be_printed_is_none(tmp_path: Path) -> None:
+    given = {"HEFU_SECRET_KEYS": SECRET_KEY}
+    hefu("migrate", cwd=tmp_path, **given)
+    made = f"{sys.executable} -m hefu create-api-key --name x --role OWNER"
+    for out in (">/dev/full", ">&-"):
+        done = subprocess.run(  # noqa: S602
+            f"{made} {out}",
+            shell=True,
+            cwd=tmp_path,
+            env={**os.environ, **given},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+    with sqlite3.connect(tmp_path / "var" / "hefu.db") as database:
+        assert database.execute("SELECT COUNT(*) FROM api_keys").fetchone() == (0,)
+
+
+def test_a_password_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(  # noqa: S602
+        f"{sys.executable} -m hefu create-owner --username x <&-",
+        shell=True,
+        cwd=tmp_path,
+        env={**os.environ, "HEFU_SECRET_KEYS": SECRET_KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == ("There is no standard input to read the password from.\n")
+
+
+def test_a_new_database_is_for_its_owner_only(tmp_path: Path) -> None:
+    given = {"HEFU_SECRET_KEYS": SECRET_KEY}
+    hefu("migrate", cwd=tmp_path, **given)
+    mode = (tmp_path / "var" / "hefu.db").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    done = hefu("demo", "--port", str(two_free_ports()), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "It cannot be done: File exists: var.\n"
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_killed_takes_its_sandbox_along(tmp_path: Path) -> None:
+    with running(tmp_path) as demo:
+        demo.process.kill()
+        demo.process.wait()
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(httpx.TransportError):
+                httpx.get(demo.phone)
+                time.sleep(0.1)
+                continue
+            return
+    raise AssertionError("the sandbox goes on")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

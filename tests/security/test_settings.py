@@ -94,6 +94,14 @@ def test_a_file_that_is_empty_is_no_setting(tmp_path: Path) -> None:
     assert problem.endswith("is empty")
 
 
+def test_a_setting_that_is_empty_is_none(tmp_path: Path) -> None:
+    """As an EnvironmentFile leaves it, beside the file that it comes from."""
+    file = tmp_path / "url"
+    file.write_text("sqlite:///from/a/file.db\n")
+    given = environ(HEFU_DATABASE_URL="", HEFU_DATABASE_URL_FILE=str(file))
+    assert Settings.from_environ(given).database_url == "sqlite:///from/a/file.db"
+
+
 def test_serve_names_each_and_repeats_no_value() -> None:
     unsafe = {
         "HEFU_SECRET_KEYS": "hunter2",

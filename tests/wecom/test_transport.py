@@ -69,6 +69,7 @@ def client(**options: float) -> httpx.AsyncClient:
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"1\r\no\r\n1\r\nk\r\n0\r\nTrailer: x\r\n\r\n"
         ),
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n" + OK,
     ],
 )
 async def test_an_answer_keeps_its_connection(answer: bytes) -> None:
@@ -152,19 +153,23 @@ async def test_what_comes_late_never_answers_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "endless",
+    ("begun", "endless"),
     [
-        b"X-Header: " + b"x" * 1000 + b"\r\n",
-        b"x" * 1000,
-        b"Transfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 70_000 + b"\r\no\r\n",
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: " + b"x" * 1000 + b"\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"x" * 1000),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1;" + b"x" * 70_000 + b"\r\no\r\n",
+        ),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     ],
 )
-async def test_headers_and_trailers_have_an_end(endless: bytes) -> None:
+async def test_headers_and_trailers_have_an_end(begun: bytes, endless: bytes) -> None:
     async def handle(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\n")
+        writer.write(begun)
         while True:
             writer.write(endless)
             await writer.drain()

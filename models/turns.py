@@ -9,8 +9,7 @@ from contextvars import Context, copy_context
 # Seconds after which nobody waits for the end of what others have begun.
 LONGEST_WAIT = 0.01
 
-# How many of a crowd are waited for, and for how many seconds: of a loop that has much
-# to do, one turn takes longer.
+# How many of a crowd are waited for, and for how many seconds.
 ENOUGH = 6
 LONGEST_HOLD = 0.001
 
@@ -35,35 +34,38 @@ class Turns:
         self._asked = 0
         self._expected = 1
         self._running: set[asyncio.Task[None]] = set()
+        # When it begins at the latest, and in which context.
+        self._held: tuple[asyncio.TimerHandle, Context] | None = None
         self._next: tuple[asyncio.TimerHandle, Context] | None = None
 
     def ask(self) -> None:
         """There is something to do."""
         self._asked += 1
         if self._is_due:
+            if self._held and self._asked >= self._expected:
+                at_the_latest, context = self._held
+                at_the_latest.cancel()
+                context.run(self._begin)
             return
         self._is_due = True
         if self._running:
-            loop = asyncio.get_running_loop()
-            at_the_latest = loop.call_later(LONGEST_WAIT, self._begin)
-            self._next = at_the_latest, copy_context()
+            self._next = self._at_the_latest(LONGEST_WAIT)
         else:
             self._hold()
 
-    def _hold(self, until: float | None = None) -> None:
+    def _at_the_latest(self, seconds: float) -> tuple[asyncio.TimerHandle, Context]:
+        loop = asyncio.get_running_loop()
+        return loop.call_later(seconds, self._begin), copy_context()
+
+    def _hold(self) -> None:
         if self._asked >= self._expected:
             self._begin()
-            return
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        until = until or now + LONGEST_HOLD
-        if now < until:
-            loop.call_soon(self._hold, until)
         else:
-            self._begin()
+            # No turns are counted meanwhile: they would take another worker's core.
+            self._held = self._at_the_latest(LONGEST_HOLD)
 
     def _begin(self) -> None:
-        self._next = None
+        self._held = self._next = None
         # A task of its own: whoever gives up takes the answer from nobody else.
         task = asyncio.create_task(self._run())
         self._running.add(task)

@@ -285,6 +285,9 @@ class Context:
     async def begin(self, key: str) -> None:
         """Nothing is remembered."""
 
+    def show_again(self, key: str) -> None:
+        """Nor here."""
+
 
 @strawberry.type(name="TokenPair")
 class ShownTokens:

@@ -2,28 +2,37 @@
 Which of several workers takes a connection.
 
 All of them listen on one socket, and asyncio takes whatever waits there as soon as it
-wakes: of sixty clients that come at once one worker gets nearly all, for as long as
-they keep their connections, and another core has nothing to do. Here a worker takes one
-at a time, and whoever has more than another gives that one a head start. Logins by two
-workers on two cores: 1.10 times one before, and more after (docs/performance.md).
+wakes: of sixteen clients that come at once one worker gets all, for as long as they
+keep their connections, and another core has nothing to do. Here whoever has more than
+another gives that one a head start. Sixty-four connections' logins by two workers on
+SQLite: a third more (docs/performance.md, "Two workers").
+
+And what is being opened when the server stops is told to stop as well: uvicorn tells
+only those that it knows, and waited for the others until they had had their time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
 
+from hefu.uvicorn_protocol import GuardedProtocol
+
 logger = logging.getLogger(__name__)
 
-# Seconds for which whoever has more leaves a connection to the others: they may be
-# busy, stuck or dead, and then it is not kept waiting for longer.
+# Seconds for which whoever has more leaves a connection to the others.
 HEAD_START = 0.002
+
+# How many are taken after a head start in vain: the others are busy, stuck or dead.
+AT_ONCE = 16
 
 # Seconds after which it is tried again where file descriptors or memory are short.
 RETRY = 1.0
+SHORT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 # In place of a number: a worker that takes no connections, or is not there.
 ABSENT = -1
@@ -57,14 +66,15 @@ class Accepting:
         listening: socket.socket,
         share: Share,
         *,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], GuardedProtocol],
         open_now: Callable[[], int],
     ) -> None:
         self._listening = listening
         self._share = share
         self._protocol = protocol
         self._open_now = open_now
-        self._opening: set[asyncio.Task[object]] = set()
+        self._opening: set[asyncio.Task[None]] = set()
+        self._is_closed = False
         listening.setblocking(False)
         self.tell()
         self._task = asyncio.create_task(self._run())
@@ -74,37 +84,49 @@ class Accepting:
         self._share.tell(self._open_now() + len(self._opening))
 
     def close(self) -> None:
+        self._is_closed = True
         self._task.cancel()
         asyncio.get_running_loop().remove_reader(self._listening)
         self._share.tell(ABSENT)
 
     async def wait_closed(self) -> None:
-        await asyncio.wait([self._task])
+        await asyncio.wait([self._task, *self._opening])
 
     async def _run(self) -> None:
         while True:
             await self._somebody_waits()
             self.tell()
+            most = 1
             if self._share.exceeds_anothers():
                 await asyncio.sleep(HEAD_START)
+                most = AT_ONCE
             try:
-                connection, _ = self._listening.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                continue  # Somebody else has taken it, or it is gone.
-            except OSError:
-                # It still waits, and would be tried again without a pause.
-                logger.exception("No connection can be taken")
-                await asyncio.sleep(RETRY)
-                continue
-            self._open(connection)
+                self._take(most)
+            except OSError as error:
+                # accept(2): all but these tell of the one connection, which is gone.
+                if error.errno in SHORT:
+                    logger.exception("No connection can be taken")
+                    await asyncio.sleep(RETRY)
+
+    def _take(self, most: int) -> None:
+        """So many, and more as long as nobody else has fewer."""
+        taken = 0
+        while taken < most or not self._share.exceeds_anothers():
+            connection, _ = self._listening.accept()
+            taken += 1
+            task = asyncio.create_task(self._open(connection))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
             self.tell()
 
-    def _open(self, connection: socket.socket) -> None:
+    async def _open(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        opening = loop.connect_accepted_socket(self._protocol, connection)
-        task: asyncio.Task[object] = asyncio.create_task(opening)
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        try:
+            _, protocol = await loop.connect_accepted_socket(self._protocol, connection)
+        except OSError:
+            return  # It is gone already.
+        if self._is_closed:
+            protocol.shutdown()
 
     async def _somebody_waits(self) -> None:
         loop = asyncio.get_running_loop()

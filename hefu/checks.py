@@ -27,6 +27,19 @@ from services.vault import CannotOpen, Vault
 # A clock that is further off refuses states and tokens that are good.
 CLOCKS_APART = timedelta(seconds=5)
 
+# Asked and not tried: this role need not be the one that may make tables.
+_POSTGRES = """
+SELECT pg_is_in_recovery() AS standby,
+    current_setting('transaction_read_only') = 'on' AS refusing,
+    current_schema() IS NULL AS shut,
+    (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class
+    WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')
+    AND relname = ANY($1) AND NOT (
+        has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+        AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
+    )) AS denied
+"""
+
 GRANT = (
     "Grant the role in HEFU_DATABASE_URL what it needs on the schema and its tables:"
     " docs/operations.md."
@@ -162,16 +175,17 @@ async def _writing() -> Finding | None:
 
 
 async def _postgres_writing() -> Finding | None:
-    """Asked and not tried: this role need not be the one that may make tables."""
-    row = await database.fetch_one(
-        "SELECT pg_is_in_recovery() AS standby,"
-        " current_setting('transaction_read_only') = 'on' AS refusing"
-    )
+    row = await database.fetch_one(_POSTGRES, [*outages.tables()])
     if row and row["standby"]:
         text, fix = "it is a standby", "name the primary in HEFU_DATABASE_URL"
     elif row and row["refusing"]:
         text = "transaction_read_only is on"
         fix = "set default_transaction_read_only = off, for the server, database, role"
+    elif row and row["shut"]:
+        return Finding("database", False, "this role may not use the schema", GRANT)
+    elif row and row["denied"]:
+        text = f"this role may not read and write {row['denied']}"
+        return Finding("database", False, text, GRANT)
     else:
         return None
     return Finding("database", False, f"takes no writes ({text})", fix)

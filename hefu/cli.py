@@ -92,9 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         return _unheard()
     except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        _complain(f"It cannot be done: {error.strerror or error}{where}.")
-        return 1
+        return _not_done(arguments.run, error)
     except KeyboardInterrupt:
         return 130
     return status or 0
@@ -267,7 +265,8 @@ def _create_api_key(arguments: argparse.Namespace) -> None:
     async def create(services: Services) -> None:
         lifetime: timedelta | None = arguments.expires_in_days
         expires_at = None if lifetime is None else now() + lifetime
-        # One that could not be printed is none: nobody would know that it is there.
+        # One that could not be printed is none: nobody would know that it is there. Of
+        # one that was printed and could not be written the command says that it failed.
         async with database.transaction():
             made = await services.api_keys.create_from_console(
                 arguments.name, Role(arguments.role), expires_at
@@ -367,6 +366,16 @@ def _what_to_do(error: database.DatabaseUnavailable) -> str:
 
         return checks.GRANT
     return "Is HEFU_DATABASE_URL right, and the database up?"
+
+
+def _not_done(command: object, error: OSError) -> int:
+    """Of a file or an output that a command needs; in a server it is a bug."""
+    if command is _serve:
+        raise error
+    where = f": {error.filename}" if error.filename else ""
+    what = error.strerror or type(error).__name__
+    _complain(f"It cannot be done: {what}{where}.")
+    return 1
 
 
 def _unheard() -> int:

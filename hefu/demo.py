@@ -144,10 +144,10 @@ def _start(demo: Demo) -> Start:
 def play_wecom(port: int, parent: int) -> None:
     """The sandbox, in a process of its own: it is another company's server."""
     with contextlib.suppress(KeyboardInterrupt):
-        _Phone(configured(create_sandbox(), port=port), parent).run()
+        _Sandbox(configured(create_sandbox(), port=port), parent).run()
 
 
-class _Phone(uvicorn.Server):
+class _Sandbox(uvicorn.Server):
     """Ends with the demo, also where that was killed."""
 
     def __init__(self, config: uvicorn.Config, parent: int) -> None:

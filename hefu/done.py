@@ -60,7 +60,7 @@ class Done:
         **given: Any,
     ) -> Any:
         """What was done already; what `otherwise` does, where nothing was."""
-        if info.path.prev is not None:
+        if info.path.prev is not None or info.field_name.startswith("__"):
             return otherwise(source, info, **given)
         key = str(info.path.key)
         if key in self._errors:

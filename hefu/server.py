@@ -93,7 +93,7 @@ def serve(
         logger.info("Listening", extra=about)
         try:
             if workers == 1:
-                _work(plan, listening)
+                _work(plan, listening, Share([ABSENT], 0))
             else:
                 Supervisor(plan, listening).run()
         finally:
@@ -109,7 +109,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return socket.socket(fileno=listening.detach())
 
 
-def _work(plan: Plan, listening: socket.socket, share: Share | None = None) -> None:
+def _work(plan: Plan, listening: socket.socket, share: Share) -> None:
     """One process' whole life."""
     GuardedProtocol.seconds = plan.request_seconds
     config = uvicorn.Config(
@@ -140,7 +140,7 @@ def _work(plan: Plan, listening: socket.socket, share: Share | None = None) -> N
 class Worker(uvicorn.Server):
     """uvicorn's server, which drains before it stops."""
 
-    def __init__(self, config: uvicorn.Config, plan: Plan, share: Share | None) -> None:
+    def __init__(self, config: uvicorn.Config, plan: Plan, share: Share) -> None:
         super().__init__(config)
         self._plan = plan
         self._share = share
@@ -151,18 +151,15 @@ class Worker(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         # Each request's scope gets a copy of this state, and so the same drain.
         self.lifespan.state["drain"] = self._drain
-        if self._share is None or not sockets:
-            await super().startup(sockets)
-        else:
-            await super().startup([])
-            [listening] = sockets
-            self._accepting = Accepting(
-                listening,
-                self._share,
-                protocol=self._protocol,
-                open_now=lambda: len(self.server_state.connections),
-            )
-            self.servers.append(cast("asyncio.base_events.Server", self._accepting))
+        await super().startup([])
+        [listening] = sockets or []
+        self._accepting = Accepting(
+            listening,
+            self._share,
+            protocol=self._protocol,
+            open_now=lambda: len(self.server_state.connections),
+        )
+        self.servers.append(cast("asyncio.base_events.Server", self._accepting))
         garbage.look_seldom()
 
     async def on_tick(self, counter: int) -> bool:

@@ -61,6 +61,8 @@ async def _migrate() -> list[str]:
         if _standing(applied) is Standing.TOO_NEW:
             raise TooNew
         missing = _missing(applied)
+        if not missing:
+            return []
         connection = database.connection()
         module = {
             "models": ["models"],

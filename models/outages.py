@@ -172,10 +172,11 @@ def lacks_table(error: BaseException) -> bool:
         and getattr(error, "server_source_function", None) != "errorMissingRTE"
     ) or (isinstance(error, sqlite3.OperationalError) and "no such table" in text)
     # PostgreSQL has its sentence in many languages, and the name in none of its fields.
-    return missing and not _tables().isdisjoint(re.findall(r"\w+", text))
+    return missing and not tables().isdisjoint(re.findall(r"\w+", text))
 
 
-def _tables() -> set[str]:
+def tables() -> set[str]:
+    """The names of Hefu's tables."""
     context = get_current_context()
     if context is None or context.apps is None:
         return set()

@@ -10,6 +10,7 @@ from schema.loaders import Loaders
 from services.assembly import Services
 from services.branches import Wanted
 from services.callers import Caller
+from services.errors import Unauthenticated
 
 
 @dataclass(eq=False)
@@ -36,10 +37,14 @@ class Context:
         A mutation's root field begins: what was read for the one before is no more so,
         who asks among it. They may have lost their role by that one, or while it ran.
 
-        :raises Unauthenticated: the credential does not count any more.
+        Who has signed out by the one before may log in by this one: a credential that
+        counts no more counts as none.
         """
         if self._callers:
-            self.caller = await self.again()
+            try:
+                self.caller = await self.again()
+            except Unauthenticated as error:
+                self.caller = Caller(self.caller.origin, reason=error.reason)
         self._callers[key] = self.caller
         self._field = key
 

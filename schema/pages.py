@@ -49,10 +49,12 @@ Before = Annotated[
 @strawberry.type(description="Where a page lies in its list.")
 class PageInfo:
     has_next_page: bool = strawberry.field(
-        description="Whether the list goes on after this page."
+        description="Whether the list goes on after this page; with `first` and"
+        " `before`, whether it does before that cursor."
     )
     has_previous_page: bool = strawberry.field(
-        description="Whether the list has anything before this page."
+        description="Whether the list has anything before this page; with `last` and"
+        " `after`, whether it does after that cursor."
     )
     start_cursor: str | None = strawberry.field(
         description="The first object's cursor, for `before`; null on an empty page."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from models import Session, User
 from services.audit import Audit
 from services.callers import Caller
 from services.clock import Clock
@@ -24,16 +25,18 @@ class Freshness:
         self._clock = clock
         self._audit = audit
 
-    async def check(self, caller: Caller, action: str) -> None:
+    async def check(self, caller: Caller, action: str) -> tuple[User, Session]:
         """
+        Whose session it is, and the session.
+
         :param action: of the audit event that tells of a refusal.
         :raises Unauthenticated: REAUTHENTICATE: the login is older; or, as
             `Caller.person` does, that there is none.
         :raises Forbidden: it is an API key's.
         """
-        _, session = caller.person()
+        user, session = caller.person()
         if self._clock() - session.created_at < FRESH:
-            return
+            return user, session
         await self._audit.fold(
             caller, action, app_id=session.app_id, rule="session.not_fresh"
         )

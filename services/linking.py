@@ -120,9 +120,8 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises Refusal: the source is not associated with the session's app.
         """
-        _, session = caller.person()
         trail = Trail(action="link.failed")
-        await self._freshness.check(caller, trail.action)
+        _, session = await self._freshness.check(caller, trail.action)
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(caller, trail, session, identifier)
             purpose = _purpose(entrance, session)
@@ -136,9 +135,8 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises Refusal: by `binding-rules.md`, sections 1, 2 and 6.
         """
-        user, session = caller.person()
         trail = Trail(action="link.failed")
-        await self._freshness.check(caller, trail.action)
+        user, session = await self._freshness.check(caller, trail.action)
         async with self._audit.refusals(caller, trail):
             entrance = await self._enter(
                 caller, trail, session, attempt.identity_source
@@ -159,9 +157,8 @@ class Linking:
         :raises Unauthenticated: the login is older than ten minutes.
         :raises InputRejected: NOT_FOUND, or LAST_LOGIN_METHOD where no way in is left.
         """
-        person, session = caller.person()
         failed = "identity.unlink_failed"
-        await self._freshness.check(caller, failed)
+        person, session = await self._freshness.check(caller, failed)
         async with database.transaction():
             user = await self._links.lock(person.id)
             await sessions.must_go_on(session, now=self._clock())
@@ -172,8 +169,13 @@ class Linking:
             if another:
                 await self._unlink(caller, identity)
         if not another:
-            app_id, rule = session.app_id, "identity.last_way_in"
-            await self._audit.fold(caller, failed, app_id=app_id, rule=rule)
+            await self._audit.fold(
+                caller,
+                failed,
+                app_id=session.app_id,
+                identity_source_id=identity.identity_source_id,
+                rule="identity.last_way_in",
+            )
             code = InputErrorCode.LAST_LOGIN_METHOD
             raise rejected("id", code, LAST_LOGIN_METHOD)
         return user

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from models import User, database, ids
+from models import Session, User, database, ids
 from services import account_fields, attempts, sessions
 from services.attempts import Attempts
 from services.audit import Audit
@@ -22,6 +22,8 @@ from services.freshness import Freshness
 from services.language import Text
 from services.passwords import Passwords, busy_at
 from services.refusals import RateLimited
+
+BUSY = InputErrorCode.RATE_LIMITED
 
 FAILED = "user.password_change_failed"
 
@@ -66,11 +68,34 @@ class PasswordChanges:
         form = Form()
         if known is not None:
             await self._check(caller, form, user, current)
-        hash = await self._passwords.hash_good(
-            form, "newPassword", new, unlike=account_fields.names(user)
-        )
+        try:
+            hash = await self._passwords.hash_good(
+                form, "newPassword", new, unlike=account_fields.names(user)
+            )
+        except InputRejected as rejected:
+            if any(each.code is BUSY for each in rejected.problems):
+                await self._refused(caller, BUSY, "passwords.busy")
+            raise
+        try:
+            return await self._write(caller, session, user.id, known, hash)
+        except InputRejected:
+            code = InputErrorCode.INVALID_CREDENTIALS
+            await self._refused(caller, code, "password.changed_meanwhile")
+            raise
+
+    async def _write(
+        self,
+        caller: Caller,
+        session: Session,
+        id: uuid.UUID,
+        known: str | None,
+        hash: str | None,
+    ) -> User:
+        """
+        :raises InputRejected: it is not the one that was `known` any more.
+        """
         async with database.transaction():
-            user = await self._unchanged(user.id, known)
+            user = await self._unchanged(id, known)
             await sessions.must_go_on(session, now=self._clock())
             user.password_hash = hash
             user.updated_at = self._clock()
@@ -97,14 +122,14 @@ class PasswordChanges:
         try:
             attempt = await self._attempts.begin(key, caller.origin.ip_address)
         except RateLimited as limited:
-            await self._refused(caller, InputErrorCode.RATE_LIMITED, limited.rule)
+            await self._refused(caller, BUSY, limited.rule)
             raise
         try:
             right = await self._passwords.verify(user.password_hash, password)
         except RateLimited as busy:
             # The queue is full: nobody looked at the password.
             await self._attempts.succeeded(attempt)
-            await self._refused(caller, InputErrorCode.RATE_LIMITED, busy.rule)
+            await self._refused(caller, BUSY, busy.rule)
             raise
         if right:
             await self._attempts.succeeded(attempt)

@@ -162,7 +162,7 @@ class Refreshing:
             async with Deadline():
                 barred = await self._members.left(source, userid)
         except (wecom.WecomError, refusals.WecomUnavailable) as error:
-            heard = _is_not_allowed(error)
+            is_refused = _is_not_allowed(error)
             await self._audit.record(
                 caller,
                 "identity.recheck_failed",
@@ -171,10 +171,10 @@ class Refreshing:
                 corp_id=identity.issuer,
                 wecom_user_id=identity.subject,
                 wecom_error_code=_errcode(error),
-                rule="member.question_not_allowed" if heard else "member.unanswered",
+                rule=_rule(error),
                 by_system=True,
             )
-            if not heard:
+            if not is_refused:
                 return
         if barred is not None:
             await self._end_left(caller, source, identity)
@@ -251,6 +251,14 @@ class Refreshing:
 def _is_not_allowed(error: Exception) -> bool:
     """WeCom was asked, and refuses to say; of gettoken, nobody could even ask."""
     return isinstance(error, wecom.Misconfigured) and error.call != "gettoken"
+
+
+def _rule(error: wecom.WecomError | refusals.Refusal) -> str | None:
+    """Why nobody knows whether the member is still there."""
+    if isinstance(error, refusals.Refusal):
+        return error.rule
+    allowed = not _is_not_allowed(error)
+    return "member.unanswered" if allowed else "member.question_not_allowed"
 
 
 def _errcode(error: wecom.WecomError | refusals.Refusal) -> int | None:

@@ -313,6 +313,20 @@ async def test_what_a_field_takes_away_the_next_has_no_more(
     assert not await App.filter(name="after").exists()
 
 
+async def test_who_signs_out_may_log_in_by_the_next_field(house: House) -> None:
+    entrance = await house.entrance(app={"requireState": False})
+    token = (await entrance.log_in("LiSi"))["tokens"]["accessToken"]
+    query = """mutation($input: WecomMobileLoginInput!) {
+        signOut { session { revokedAt } }
+        wecomMobileLogin(input: $input) { ... on LoginSuccess { user { id } } }
+    }"""
+    given = {"appId": entrance.app_id, "identitySource": entrance.identifier}
+    given["code"] = house.wecom.approve("zhangsan")
+    data = await house.data(query, {"input": given}, token=token)
+    assert data["signOut"]["session"]["revokedAt"]
+    assert data["wecomMobileLogin"]["user"]["id"]
+
+
 async def test_a_key_that_is_revoked_meanwhile_begins_nothing_more(
     house: House,
 ) -> None:

@@ -20,7 +20,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +91,7 @@ class File:
 
     def _make(self) -> None:
         """For its owner only: SQLite itself would let everybody on the machine read."""
-        with suppress(FileExistsError):
-            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
 
     def find(self) -> Identity:
         """Which file can be opened now; raises what opening it raises."""

@@ -61,14 +61,20 @@ async def test_a_role_that_lacks_rights_is_an_outage_and_a_sentence(
         given = environ(url, wecom.url)
         done = await hefu("check", given=given, check=False)
         assert done.returncode == 1
-        said = "FAIL database: refuses this role something ("
+        said = "FAIL database: this role may not read and write api_keys, apps, "
         assert done.stdout.splitlines()[-1].startswith(said)
         made = ("create-api-key", "--name", "x", "--role", "OWNER")
         done = await hefu(*made, given=given, check=False)
         assert done.returncode == 1
         assert "Grant the role in HEFU_DATABASE_URL" in done.stderr
         assert "Traceback" not in done.stderr
-        cluster.sql(f"GRANT {rights} TO hefu")
+        cluster.sql("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+        done = await hefu("check", given=given, check=False)
+        said = "FAIL database: this role may not use the schema -> Grant "
+        assert done.stdout.splitlines()[-1].startswith(said)
+        cluster.sql("GRANT USAGE ON SCHEMA public TO hefu", f"GRANT {rights} TO hefu")
+        done = await hefu("migrate", given=given)
+        assert done.stderr == "The database is up to date.\n"
         assert (await ready(house)).status_code == 200
         await entrance.log_in()
 

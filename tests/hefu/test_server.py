@@ -6,7 +6,9 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from operator import eq
 from pathlib import Path
 
 import httpx
@@ -423,38 +425,72 @@ def test_connections_that_come_at_once_are_shared_out(
     start: Callable[..., Running],
 ) -> None:
     server = start(workers=2)
-    time.sleep(1)  # The one that is not ready yet would get none.
-    workers = _children(server.process.pid)
+    workers = _all_taking(server)
     before = [_sockets(worker) for worker in workers]
     with ExitStack() as stack:
         connections = [stack.enter_context(server.connect()) for _ in range(60)]
         for connection in connections:
-            connection.sendall(b"GET /graphql?query={hello} HTTP/1.1\r\n\r\n")
-        for connection in connections:
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            _ask(connection)
         taken = [_sockets(worker) for worker in workers]
     shares = [after - earlier for after, earlier in zip(taken, before, strict=True)]
     assert sum(shares) == 60
     assert min(shares) >= 15
 
 
-def test_who_got_most_connections_takes_more_where_nobody_else_does(
+def test_who_has_most_connections_takes_more_where_nobody_else_does(
     start: Callable[..., Running],
 ) -> None:
     server = start(workers=2)
-    time.sleep(1)
-    stopped = _children(server.process.pid)[0]
+    stopped = _all_taking(server)[0]
     os.kill(stopped, signal.SIGSTOP)
     try:
         with ExitStack() as stack:
-            for _ in range(10):
-                connection = stack.enter_context(server.connect())
-                connection.sendall(b"GET /graphql?query={hello} HTTP/1.1\r\n\r\n")
-                assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+            for _ in range(40):
+                _ask(stack.enter_context(server.connect()))
     finally:
         os.kill(stopped, signal.SIGCONT)
     server.stop()
     assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_waits_for_no_connection_that_is_being_opened(
+    start: Callable[..., Running], workers: int
+) -> None:
+    """One that it does not know yet would be kept until it has had its time."""
+    server = start(workers=workers)
+
+    def knock() -> None:
+        with ExitStack() as stack, suppress(OSError):
+            while True:
+                stack.enter_context(server.connect())
+
+    with ThreadPoolExecutor() as pool:
+        for _ in range(4):
+            pool.submit(knock)
+        time.sleep(0.3)
+        began = time.monotonic()
+        logged = server.stop()
+    assert time.monotonic() - began < 5
+    assert "exceeded" not in logged
+
+
+def _all_taking(server: Running) -> list[int]:
+    """The workers, once each of them takes connections."""
+    deadline = time.monotonic() + 30
+    workers = _children(server.process.pid)
+    before = [_sockets(worker) for worker in workers]
+    with ExitStack() as stack:
+        while any(map(eq, before, map(_sockets, workers))):
+            assert time.monotonic() < deadline, "one of them takes none"
+            _ask(stack.enter_context(server.connect()))
+    time.sleep(0.3)  # It has noticed by then that these were closed.
+    return workers
+
+
+def _ask(connection: socket.socket) -> None:
+    connection.sendall(b"GET /graphql?query={hello} HTTP/1.1\r\n\r\n")
+    assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def _sockets(process: int) -> int:

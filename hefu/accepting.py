@@ -19,8 +19,7 @@ import logging
 import socket
 from collections.abc import Callable, MutableSequence
 from dataclasses import dataclass
-
-from hefu.uvicorn_protocol import GuardedProtocol
+from typing import Protocol, cast
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +53,12 @@ class Share:
         return any(ABSENT < count < mine for count in self.counts)
 
 
+class Speaker(Protocol):
+    """An `asyncio.Protocol` that can be told to say its last."""
+
+    def shutdown(self) -> None: ...
+
+
 class Accepting:
     """
     Takes connections from a listening socket, until it is closed.
@@ -66,7 +71,7 @@ class Accepting:
         listening: socket.socket,
         share: Share,
         *,
-        protocol: Callable[[], GuardedProtocol],
+        protocol: Callable[[], Speaker],
         open_now: Callable[[], int],
     ) -> None:
         self._listening = listening
@@ -122,7 +127,9 @@ class Accepting:
     async def _open(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
-            _, protocol = await loop.connect_accepted_socket(self._protocol, connection)
+            protocol = self._protocol()
+            factory = cast("Callable[[], asyncio.Protocol]", lambda: protocol)
+            await loop.connect_accepted_socket(factory, connection)
         except OSError:
             return  # It is gone already.
         if self._is_closed:

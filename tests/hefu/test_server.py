@@ -6,7 +6,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from operator import eq
 from pathlib import Path
@@ -451,28 +450,6 @@ def test_who_has_most_connections_takes_more_where_nobody_else_does(
         os.kill(stopped, signal.SIGCONT)
     server.stop()
     assert server.process.returncode == 0
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_stop_waits_for_no_connection_that_is_being_opened(
-    start: Callable[..., Running], workers: int
-) -> None:
-    """One that it does not know yet would be kept until it has had its time."""
-    server = start(workers=workers)
-
-    def knock() -> None:
-        with ExitStack() as stack, suppress(OSError):
-            while True:
-                stack.enter_context(server.connect())
-
-    with ThreadPoolExecutor() as pool:
-        for _ in range(4):
-            pool.submit(knock)
-        time.sleep(0.3)
-        began = time.monotonic()
-        logged = server.stop()
-    assert time.monotonic() - began < 5
-    assert "exceeded" not in logged
 
 
 def _all_taking(server: Running) -> list[int]:

@@ -26,8 +26,10 @@ logger = logging.getLogger(__name__)
 # Seconds for which whoever has more leaves a connection to the others.
 HEAD_START = 0.002
 
-# How many are taken after a head start in vain: the others are busy, stuck or dead.
-AT_ONCE = 16
+# How many are taken in one turn of the loop, as whoever is connected waits for it; and
+# after a head start in vain, when the others are busy, stuck or dead.
+AT_ONCE = 100
+IN_VAIN = 16
 
 # Seconds after which it is tried again where file descriptors or memory are short.
 RETRY = 1.0
@@ -104,7 +106,7 @@ class Accepting:
             most = 1
             if self._share.exceeds_anothers():
                 await asyncio.sleep(HEAD_START)
-                most = AT_ONCE
+                most = IN_VAIN
             try:
                 self._take(most)
             except OSError as error:
@@ -115,10 +117,10 @@ class Accepting:
 
     def _take(self, most: int) -> None:
         """So many, and more as long as nobody else has fewer."""
-        taken = 0
-        while taken < most or not self._share.exceeds_anothers():
+        for taken in range(AT_ONCE):
+            if taken >= most and self._share.exceeds_anothers():
+                return
             connection, _ = self._listening.accept()
-            taken += 1
             task = asyncio.create_task(self._open(connection))
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)

@@ -29,7 +29,7 @@ HEAD_START = 0.002
 # How many are taken in one turn of the loop, as whoever is connected waits for it; and
 # after a head start in vain, when the others are busy, stuck or dead.
 AT_ONCE = 100
-IN_VAIN = 16
+IN_VAIN = 4
 
 # Seconds after which it is tried again where file descriptors or memory are short.
 RETRY = 1.0
@@ -103,12 +103,12 @@ class Accepting:
         while True:
             await self._somebody_waits()
             self.tell()
-            most = 1
+            in_vain = False
             if self._share.exceeds_anothers():
                 await asyncio.sleep(HEAD_START)
-                most = IN_VAIN
+                in_vain = self._share.exceeds_anothers()
             try:
-                self._take(most)
+                self._take(IN_VAIN if in_vain else 1)
             except OSError as error:
                 # accept(2): all but these tell of the one connection, which is gone.
                 if error.errno in SHORT:

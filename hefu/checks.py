@@ -33,8 +33,8 @@ SELECT pg_is_in_recovery() AS standby,
     current_setting('transaction_read_only') = 'on' AS refusing,
     current_schema() IS NULL AS shut,
     (SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class
-    WHERE relnamespace = to_regnamespace(current_schema()) AND relkind IN ('r', 'p')
-    AND relname = ANY($1) AND NOT (
+    WHERE pg_table_is_visible(oid) AND relkind IN ('r', 'p')
+    AND relname = ANY($1::text[]) AND NOT (
         has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
         AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE')
     )) AS denied
@@ -182,7 +182,8 @@ async def _postgres_writing() -> Finding | None:
         text = "transaction_read_only is on"
         fix = "set default_transaction_read_only = off, for the server, database, role"
     elif row and row["shut"]:
-        return Finding("database", False, "this role may not use the schema", GRANT)
+        text = "no schema of the search_path is there and may be used"
+        return Finding("database", False, text, GRANT)
     elif row and row["denied"]:
         text = f"this role may not read and write {row['denied']}"
         return Finding("database", False, text, GRANT)

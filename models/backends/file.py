@@ -90,8 +90,14 @@ class File:
         return connection
 
     def _make(self) -> None:
-        """For its owner only: SQLite itself would let everybody on the machine read."""
-        os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
+        """
+        For its owner only: SQLite itself would let everybody on the machine read.
+
+        Never opened where it is there: to close it ends whatever locks this process
+        holds on it (https://sqlite.org/howtocorrupt.html, 2.2).
+        """
+        if _if_there(self._path) is None:
+            os.close(os.open(self._path, os.O_RDONLY | os.O_CREAT, 0o600))
 
     def find(self) -> Identity:
         """Which file can be opened now; raises what opening it raises."""

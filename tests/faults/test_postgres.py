@@ -70,7 +70,7 @@ async def test_a_role_that_lacks_rights_is_an_outage_and_a_sentence(
         assert "Traceback" not in done.stderr
         cluster.sql("REVOKE USAGE ON SCHEMA public FROM PUBLIC")
         done = await hefu("check", given=given, check=False)
-        said = "FAIL database: this role may not use the schema -> Grant "
+        said = "FAIL database: no schema of the search_path is there and may be used ->"
         assert done.stdout.splitlines()[-1].startswith(said)
         cluster.sql("GRANT USAGE ON SCHEMA public TO hefu", f"GRANT {rights} TO hefu")
         done = await hefu("migrate", given=given)

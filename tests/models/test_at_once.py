@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from models import SpentState, database, rows
+from models import SpentState, database, migrating, rows
 from models.backends.at_once import CHECKPOINT_EVERY
 from models.backends.group_commit import MOST
 from models.statements import Statement
@@ -314,3 +315,21 @@ async def test_each_statement_is_told_of_in_the_context_of_who_asked(
 
 def _states(*digests: str) -> list[SpentState]:
     return [rows.new(SpentState, digest=digest, expires_at=NEVER) for digest in digests]
+
+
+async def test_whoever_may_make_the_file_keeps_its_log(tmp_path: Path) -> None:
+    """
+    Another process that goes takes the log along, unless it sees somebody's lock; and
+    closing the file once ends all the locks that a process has on it.
+    """
+    path = tmp_path / "new.db"
+    look = f"import sqlite3; c = sqlite3.connect({str(path)!r}); "
+    look += "c.execute('SELECT COUNT(*) FROM apps').fetchall(); c.close()"
+    async with database.opened(f"sqlite://{path}", create=True):
+        await migrating.migrate()
+        await database.look_up("SELECT 1 FROM apps LIMIT 1")
+        other = await asyncio.create_subprocess_exec(sys.executable, "-c", look)
+        assert await other.wait() == 0
+        assert path.with_name("new.db-wal").exists()
+        async with database.transaction():
+            await database.fetch("CREATE TABLE written (id INTEGER)")

@@ -193,6 +193,8 @@ async def test_of_two_first_passwords_at_once_one_counts(house: House) -> None:
     assert [problems(payload) for payload in refused] == [
         [("input.currentPassword", "INVALID_CREDENTIALS")]
     ] * 2
+    [event] = await AuditEvent.filter(action="user.password_change_failed")
+    assert (event.rule, event.count) == ("password.changed_meanwhile", 2)
 
 
 async def test_an_api_key_has_no_password_and_nobody_neither(house: House) -> None:
